@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be searched. A space turns a sequence of decisions into a child network; one
+ * file per space stands behind this interface, chosen by config->space.name.
+ *
+ * Decisions are asked for one at a time, given the tokens so far, so that later decisions
+ * may depend on earlier ones. Every decision has a `kind`: a controller keeps one softmax
+ * head and one token embedding per kind. An ANCHOR decision is a set of binary tokens
+ * ("is layer j an input of this layer?"), sampled by attention over earlier anchors. */
+#ifndef ARCHWAY_COMMON_SPACE_SPACE_H
+#define ARCHWAY_COMMON_SPACE_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#include "common/architecture.h"
+#include "common/config.h"
+#include "common/error.h"
+#include "common/rng.h"
+
+enum decision_type {
+    DECISION_CHOICE, /* one token in {0, ..., choices-1} */
+    DECISION_ANCHOR  /* `choices` binary tokens, token j: is anchor j an input; may be 0 */
+};
+
+struct decision {
+    enum decision_type type;
+    int kind;    /* head; {0, ..., space_kinds-1} for CHOICE, unused for ANCHOR */
+    int choices; /* CHOICE: values; ANCHOR: how many earlier anchors there are */
+    int layer;   /* layer (or node) that it belongs to */
+};
+
+struct space; /* opaque; immutable after creation */
+
+/* Copies what it needs of config. Caller frees with space_free. */
+int space_new(const struct config *config, struct space **ret, struct error *err);
+void space_free(struct space *space);
+
+const char *space_name(const struct space *space);
+int space_kinds(const struct space *space);                /* number of CHOICE kinds */
+int space_kind_choices(const struct space *space, int kind);
+const char *space_kind_name(const struct space *space, int kind); /* "filter height" */
+bool space_has_anchors(const struct space *space);
+/* Depth of the architectures proposed at trial `id` (growing schedule). */
+int space_depth(const struct space *space, uint64_t id);
+int space_max_tokens(const struct space *space, int depth);
+
+/* The decision that follows the tokens of `a` (a->depth set, a->count tokens so far).
+ * Returns true and fills ret, or false when the architecture is complete. */
+bool space_next(const struct space *space, const struct architecture *a,
+                struct decision *ret);
+/* Complete and every token in range? ERROR_INPUT naming the token otherwise. */
+int space_validate(const struct space *space, const struct architecture *a,
+                   struct error *err);
+/* Uniform over the tokens (anchor bits: probability 1/2 each). */
+void space_sample(const struct space *space, int depth, struct rng *rng,
+                  struct architecture *ret);
+/* Same child network up to isomorphism <=> same hash. */
+struct architecture_hash space_hash(const struct space *space,
+                                    const struct architecture *a);
+/* log10 of the number of token sequences at a depth. */
+double space_log10_size(const struct space *space, int depth);
+
+/* Parameters and forward FLOPs (2 x multiply-adds) per image of the child for an image of
+ * height x width x channels and `classes` outputs. */
+struct space_cost {
+    double params, flops;
+};
+struct space_cost space_cost(const struct space *space, const struct architecture *a,
+                             int height, int width, int channels, int classes);
+
+/* The architecture as JSON, readable without the configuration:
+ * {"space": "conv-chain", "tokens": [...], "depth": 6, "layers": [{"filter_height": 3,
+ *  "filter_width": 1, "filters": 36, "stride": 1, "inputs": [0, 2]}, ...]}.
+ * inputs: -1 is the image, j is layer j. New reference; NULL when memory is gone. */
+json_t *space_to_json(const struct space *space, const struct architecture *a);
+/* Graphviz text of the child network. Caller frees; NULL when memory is gone. */
+char *space_to_dot(const struct space *space, const struct architecture *a);
+/* One short line for tables: "3x1x36/1 5x5x48/2 ...". */
+void space_describe(const struct space *space, const struct architecture *a, char *text,
+                    unsigned size);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Statistics for comparing two samples of rewards. Functions that have no answer (too few
+ * values, all equal) return NAN or false rather than a number that looks like one. */
+#ifndef ARCHWAY_COMMON_STATS_H
+#define ARCHWAY_COMMON_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+double stats_mean(const double *v, size_t n);     /* NAN for n = 0 */
+double stats_variance(const double *v, size_t n); /* unbiased; NAN for n < 2 */
+/* Quantile by linear interpolation of the sorted sample (type 7); v need not be sorted. */
+double stats_quantile(const double *v, size_t n, double p);
+
+struct stats_interval {
+    double estimate, low, high;
+};
+
+/* mean(a) - mean(b) with a percentile bootstrap interval at `level` (0.95), `rounds`
+ * resamples, numbers from (seed, RNG_BOOTSTRAP). False for fewer than 2 values a side. */
+bool stats_bootstrap_difference(const double *a, size_t na, const double *b, size_t nb,
+                                double level, int rounds, uint64_t seed,
+                                struct stats_interval *ret);
+
+/* Mann-Whitney U test, two-sided: exact distribution without ties for small samples
+ * (na, nb <= 20), else the normal approximation with tie correction and continuity
+ * correction, as scipy.stats.mannwhitneyu(method='auto'). effect is P(a > b) + P(a = b)/2.
+ * False when a side is empty or all values are equal. */
+struct stats_mann_whitney {
+    double u, p, effect;
+    bool exact;
+};
+bool stats_mann_whitney(const double *a, size_t na, const double *b, size_t nb,
+                        struct stats_mann_whitney *ret);
+
+/* Expected maximum of k values drawn without replacement from the sample of n >= k: what
+ * "the best of k random trials" is worth, without the luck of one order. */
+double stats_expected_best(const double *v, size_t n, size_t k);
+/* Spearman rank correlation with mid-ranks; NAN for n < 3 or a constant side. */
+double stats_spearman(const double *a, const double *b, size_t n);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A trial: one architecture trained once, at one seed and fidelity. Plain data shared by
+ * ledger, strategies, journal, store and messages. */
+#ifndef ARCHWAY_COMMON_TRIAL_H
+#define ARCHWAY_COMMON_TRIAL_H
+
+#include <stdint.h>
+
+#include "common/architecture.h"
+
+enum trial_kind { TRIAL_TRAIN_CHILD = 0 }; /* part of the file format: append only */
+
+enum trial_arm { ARM_SEARCH = 0, ARM_CONTROL = 1, ARM_COUNT = 2 };
+
+/* Part of the file format: append only. */
+enum trial_state {
+    TRIAL_QUEUED = 0,  /* proposed, waits for a slot */
+    TRIAL_RUNNING = 1, /* handed to a worker */
+    TRIAL_WAITING = 2, /* a duplicate of a trial that has no result yet */
+    TRIAL_DONE = 3,
+    TRIAL_FAILED = 4,  /* all attempts failed */
+    TRIAL_SAVED = 5    /* a duplicate, answered from the record */
+};
+
+/* Why an attempt ended without a result. Part of the file format: append only. */
+enum trial_failure {
+    FAILURE_NONE = 0,
+    FAILURE_TRAINER = 1,  /* the trainer reported it */
+    FAILURE_EXIT = 2,     /* the trainer ended or was killed by a signal */
+    FAILURE_TIMEOUT = 3,
+    FAILURE_PROTOCOL = 4, /* it wrote what the protocol does not allow */
+    FAILURE_NAN = 5,      /* not a number where a metric should be */
+    FAILURE_LOST = 6,     /* its rank was lost */
+    FAILURE_START = 7     /* the trainer could not be started */
+};
+
+enum { TRIAL_MAX_EPOCHS = 10000, TRIAL_REASON = 512 };
+
+/* One epoch of a curve; NAN where the trainer did not report a value. */
+struct trial_epoch {
+    float train_loss, train_accuracy, val_loss, val_accuracy, lr, seconds;
+};
+
+struct trial {
+    uint64_t id;
+    uint8_t kind, arm, state; /* enums above */
+    uint8_t failure;          /* enum trial_failure of the last attempt */
+    uint16_t attempts;        /* attempts started */
+    int32_t worker, slot;     /* rank and slot of the last attempt; -1: none */
+    uint64_t arm_index;       /* position within its arm, from 0 */
+    uint64_t seed;            /* handed to the trainer */
+    uint32_t policy_version;  /* updates that the policy had seen when it was proposed */
+    int64_t same_as;          /* id of the trial that answers it, or -1 */
+    struct architecture *architecture; /* owned by the trial's holder */
+    struct architecture_hash hash;
+    double log_probability; /* of the proposal under its policy; NAN when not meaningful */
+    /* results */
+    double val_accuracy, reward; /* NAN until told; val_accuracy is the reduced metric */
+    double seconds;              /* training time of the last attempt */
+    double params, flops;
+    double proposed_at, finished_at; /* Unix time, seconds */
+    uint32_t epoch_count;
+    struct trial_epoch *epochs; /* owned; epoch_count entries */
+    char *reason;               /* owned; why it failed, or NULL */
+};
+
+const char *trial_state_name(int state);
+const char *trial_arm_name(int arm);         /* "search", "control" */
+const char *trial_failure_name(int failure); /* "trainer", "timeout", ... */
+
+#endif
