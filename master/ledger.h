@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger: every trial of a run with its state, and where the hours went. It is the one
+ * owner of trials; it knows no strategy, no transport and no file. All calls are O(1)
+ * amortised. Ids are dense, from 0, and ascend with proposal. */
+#ifndef ARCHWAY_MASTER_LEDGER_H
+#define ARCHWAY_MASTER_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/trial.h"
+
+struct ledger;
+
+/* Core- or GPU-seconds by what became of them, and trainings saved. */
+struct ledger_hours {
+    double trained;   /* attempts that gave a result, x cores */
+    double failed;    /* attempts that failed */
+    double lost;      /* attempts cut off: rank lost, run stopped */
+    double saved;     /* what duplicates would have cost (their original's seconds) */
+    double idle_wait; /* slots idle while the search had no work to give */
+    double idle_tail; /* slots idle after the last trial was handed out */
+    uint64_t duplicates; /* trials answered from the record */
+};
+
+int ledger_new(struct ledger **ret, struct error *err);
+void ledger_free(struct ledger *l);
+
+/* Append a trial: its id must equal ledger_count. Takes ownership of t->architecture,
+ * epochs and reason on success. State QUEUED enters the queue. */
+int ledger_add(struct ledger *l, const struct trial *t, struct error *err);
+uint64_t ledger_count(const struct ledger *l);
+/* Borrowed, valid until the next ledger_add; NULL for an unknown id. */
+const struct trial *ledger_trial(const struct ledger *l, uint64_t id);
+/* How many trials are in a state; arm -1: both. */
+uint64_t ledger_count_state(const struct ledger *l, int arm, int state);
+
+/* The first trial with this hash in this arm that is not FAILED; NULL when there is none. */
+const struct trial *ledger_find(const struct ledger *l, enum trial_arm arm,
+                                struct architecture_hash hash);
+
+/* Oldest queued trial (retries first); false when the queue is empty. Peek only. */
+bool ledger_next(const struct ledger *l, uint64_t *ret_id);
+/* QUEUED -> RUNNING: the next attempt starts at worker/slot. Returns the attempt number,
+ * from 1. */
+int ledger_start(struct ledger *l, uint64_t id, int worker, int slot);
+/* RUNNING -> QUEUED in front, e.g. when its rank was lost or the run stopped. With
+ * `forget` the attempt does not count. */
+void ledger_requeue(struct ledger *l, uint64_t id, bool forget);
+
+/* What an attempt brought. Strings and epochs are copied. */
+struct ledger_result {
+    uint8_t failure; /* enum trial_failure; FAILURE_NONE: a result */
+    double val_accuracy, seconds, params, flops, finished_at;
+    uint32_t epoch_count;
+    const struct trial_epoch *epochs;
+    const char *reason; /* or NULL */
+};
+/* RUNNING (or QUEUED, in replay) -> DONE, with the reward. */
+int ledger_done(struct ledger *l, uint64_t id, const struct ledger_result *r,
+                double reward, struct error *err);
+/* -> FAILED for good, keeping reason; reward is what the strategy is told (NAN: skip). */
+int ledger_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,
+                  double reward, struct error *err);
+/* WAITING -> SAVED: copies accuracy, reward, curve and cost of the trial it is same_as.
+ * finished_at as given. */
+int ledger_saved(struct ledger *l, uint64_t id, double finished_at, struct error *err);
+/* WAITING -> QUEUED: what it waited for failed, so it is trained itself. */
+void ledger_release(struct ledger *l, uint64_t id);
+/* Trials that are WAITING for `id`, in ascending order; returns how many (ret borrowed,
+ * valid until the next change of the ledger). */
+int ledger_waiting(const struct ledger *l, uint64_t id, const uint64_t **ret);
+
+struct ledger_hours *ledger_hours(struct ledger *l);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots: the whole state of a run in one HDF5 file, readable with h5py and h5dump.
+ *
+ *   /meta       attributes: version, archway, seed, space, strategy, name, trials,
+ *               journal_offset, created (ISO 8601), config (YAML text), complete = 1
+ *               (written last: a file without it is not a snapshot)
+ *   /trials     one compound row a trial: id, tokens (variable length u16), depth, state,
+ *               epochs, val_accuracy, reward, seconds, worker, slot, policy_version,
+ *               params, flops, arm, arm_index, attempts, failure, seed, same_as, hash_low,
+ *               hash_high, log_probability, proposed_at, finished_at, reason (string)
+ *   /curves     one row an epoch: trial, epoch, train_loss, train_accuracy, val_loss,
+ *               val_accuracy, lr, seconds
+ *   /hours      attributes of struct ledger_hours
+ *   /in_flight  ids of trials that were queued, running or waiting
+ *   /rng        attributes: algorithm, key; streams are keyed by purpose and trial, so the
+ *               position is the number of trials
+ *   every array of the state bag under its own name (/controller/..., /optimizer/...)
+ *
+ * Enumerations are HDF5 enums, so tools show names. Datasets carry fletcher32 checksums.
+ * Written as DIR/snapshot.h5.tmp, fsync, then snapshot.h5 -> snapshot.prev.h5 and
+ * tmp -> snapshot.h5 by rename, fsync of the folder: the last two are kept, and one valid
+ * one is there at every moment. */
+#ifndef ARCHWAY_MASTER_STORE_H
+#define ARCHWAY_MASTER_STORE_H
+
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/error.h"
+#include "common/state.h"
+#include "master/ledger.h"
+
+enum { STORE_VERSION = 1 };
+
+struct snapshot {
+    struct config config;
+    uint64_t journal_offset; /* records before it are contained */
+    uint64_t told;           /* trials told so far, both arms */
+    struct ledger *ledger;   /* owned by the reader of a snapshot */
+    struct state state;      /* likewise */
+};
+
+/* Write a snapshot of these to folder DIR; blocking. */
+int store_write(const char *dir, const struct snapshot *s, struct error *err);
+/* Read the newest valid one: snapshot.h5, else snapshot.prev.h5 (ret_note, may be NULL,
+ * then tells why the first was not taken; caller frees). ERROR_CORRUPT when neither is
+ * valid, ERROR_INPUT when neither exists or both are of a newer version.
+ * Caller frees with snapshot_fini. */
+int store_read(const char *dir, struct snapshot *ret, char **ret_note, struct error *err);
+void snapshot_fini(struct snapshot *s);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The messages between master and agents: this header is the specification.
+ *
+ * Frame: u32 magic "AWM1", u16 version, u16 type, u32 payload size, payload. Several
+ * frames may follow each other in one transport message. Little-endian, strings as u32
+ * length and bytes. A frame that does not decode is an error of its sender (ERROR_PEER).
+ *
+ *   agent  -> master  HELLO      once, first: who and where I am
+ *   master -> agent   WELCOME    the configuration, your slots
+ *   agent  -> master  READY      slots are set up; tasks may come
+ *   master -> agent   TASK       train this (queued at the slot when it is busy)
+ *   master -> agent   CANCEL     stop this attempt; no RESULT follows
+ *   agent  -> master  PROGRESS   an epoch of an attempt is over
+ *   agent  -> master  RESULT     an attempt is over, one way or another
+ *   agent  -> master  HEARTBEAT  every run.heartbeat seconds
+ *   master -> agent   HEARTBEAT  likewise, so that agents notice a dead master
+ *   master -> agent   STOP       kill all trainers, say BYE, end
+ *   agent  -> master  BYE        nothing runs here any more; reason when it is an error
+ */
+#ifndef ARCHWAY_PROTO_MESSAGE_H
+#define ARCHWAY_PROTO_MESSAGE_H
+
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/error.h"
+#include "common/trial.h"
+
+enum { MESSAGE_VERSION = 1, MESSAGE_MAX_SLOTS = 1024, MESSAGE_TEXT = 256 };
+
+enum message_type {
+    MESSAGE_HELLO = 1, MESSAGE_WELCOME, MESSAGE_READY, MESSAGE_TASK, MESSAGE_CANCEL,
+    MESSAGE_PROGRESS, MESSAGE_RESULT, MESSAGE_HEARTBEAT, MESSAGE_STOP, MESSAGE_BYE
+};
+
+struct message_hello {
+    char host[MESSAGE_TEXT];
+    char version[64];             /* of archway */
+    char kernels[64];             /* of common/nn */
+    int64_t pid;
+    char cpus[4096];              /* usable cores after affinity: "0-3,8" */
+    int32_t cpu_limit;            /* after cgroup quota: at most so many cores */
+    char numa[4096];              /* NUMA nodes of these cores: "0:0-3;1:8" */
+    char gpus[1024];              /* devices this rank may use: "0,1" or UUIDs; "" none */
+    int64_t memory;               /* bytes this rank may use */
+};
+
+struct message_slot {
+    char cpus[1024];    /* cores of this slot; "": not pinned */
+    char devices[256];  /* value of CUDA_VISIBLE_DEVICES/ROCR_VISIBLE_DEVICES; "": none */
+    int32_t numa;       /* node, or -1 */
+};
+
+struct message_welcome {
+    char *config;     /* effective YAML; owned after decode */
+    char *run_folder; /* absolute path; owned after decode */
+    int32_t slot_count;
+    struct message_slot *slots; /* owned after decode */
+};
+
+struct message_task {
+    uint64_t trial, seed;
+    int32_t attempt, slot;
+    uint8_t kind;
+    double timeout;        /* seconds */
+    char *architecture;    /* JSON, see space_to_json; owned after decode */
+    char *hyperparameters; /* JSON object that overrides trainer keys; owned after decode */
+};
+
+struct message_progress {
+    uint64_t trial;
+    int32_t attempt, slot;
+    uint32_t epoch; /* from 1 */
+    struct trial_epoch values;
+};
+
+struct message_result {
+    uint64_t trial;
+    int32_t attempt, slot;
+    uint8_t failure;  /* enum trial_failure */
+    double seconds, params, flops;
+    uint32_t epoch_count;
+    struct trial_epoch *epochs; /* owned after decode */
+    char *reason;               /* owned after decode; "" when there is none */
+};
+
+struct message_heartbeat {
+    int32_t busy_slots;
+    int32_t slot_count;
+};
+
+struct message {
+    enum message_type type;
+    union {
+        struct message_hello hello;
+        struct message_welcome welcome;
+        struct message_task task;
+        struct message_progress progress;
+        struct message_result result;
+        struct message_heartbeat heartbeat;
+        struct {
+            uint64_t trial;
+            int32_t attempt;
+        } cancel;
+        struct {
+            char reason[MESSAGE_TEXT];
+        } bye;
+    };
+};
+
+/* Append one frame to out. Borrows everything. */
+void message_encode(const struct message *m, struct bytes *out);
+/* Decode the next frame; 1 with ret filled (message_fini it), 0 at the end of the input,
+ * ERROR_PEER when it is malformed or of another version. */
+int message_decode(struct bytes_reader *in, struct message *ret, struct error *err);
+void message_fini(struct message *m);
+const char *message_name(int type);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The protocol between an agent and a trainer process: JSON lines on the trainer's
+ * standard input and output, UTF-8, one object a line, at most TRAINER_LINE_MAX bytes.
+ *
+ *   agent -> trainer
+ *     {"type":"hello","protocol":1,"run":NAME,"task":{...},"trainer":{...},
+ *      "reward":{"metric":...},"threads":N,"memory":BYTES,"cache":FOLDER,"slot":N}
+ *     {"type":"task","trial":ID,"attempt":N,"seed":S,"architecture":{...},
+ *      "hyperparameters":{...}}
+ *     {"type":"cancel","trial":ID,"attempt":N}
+ *     {"type":"stop"}                      end of file on standard input means the same
+ *   trainer -> agent
+ *     {"type":"ready","protocol":1,"name":TEXT,"version":TEXT,"queue":N}
+ *         queue: tasks it can be sent ahead of the running one, 0 when absent
+ *     {"type":"progress","trial":ID,"attempt":N,"epoch":E,"metrics":{"train_loss":...,
+ *      "train_accuracy":...,"val_loss":...,"val_accuracy":...,"lr":...},"seconds":S}
+ *     {"type":"result","trial":ID,"attempt":N,"status":"ok","metrics":{...},
+ *      "params":N,"flops":N,"seconds":S}
+ *     {"type":"result","trial":ID,"attempt":N,"status":"failed","reason":TEXT}
+ *
+ * A trainer that reports no progress but a result with metrics counts as one epoch. The
+ * metrics of "task" and "trainer" in hello are the effective configuration as JSON. Every
+ * number must be finite where it is used as the reward; NaN/Infinity/null is FAILURE_NAN.
+ * Unknown fields are ignored; unknown types, other trials or attempts are FAILURE_PROTOCOL.
+ * Numbers: ids and seeds are integers below 2^63. */
+#ifndef ARCHWAY_PROTO_TRAINER_PROTOCOL_H
+#define ARCHWAY_PROTO_TRAINER_PROTOCOL_H
+
+#include <stdint.h>
+#include <jansson.h>
+
+#include "common/config.h"
+#include "common/error.h"
+#include "common/trial.h"
+
+enum { TRAINER_PROTOCOL = 1, TRAINER_LINE_MAX = 1 << 20 };
+
+enum trainer_line_type { TRAINER_READY, TRAINER_PROGRESS, TRAINER_RESULT };
+
+/* A decoded line of a trainer. */
+struct trainer_line {
+    enum trainer_line_type type;
+    uint64_t trial;
+    int32_t attempt;
+    int32_t queue;             /* ready */
+    char name[256];            /* ready: name and version */
+    uint32_t epoch;            /* progress */
+    struct trial_epoch values; /* progress; result: last values when it has metrics */
+    int has_metrics;           /* result */
+    int failed;                /* result */
+    double seconds, params, flops; /* result; NAN when absent */
+    char reason[TRIAL_REASON]; /* result, failed */
+};
+
+/* Lines for a trainer, without the newline. Caller frees; NULL when memory is gone. */
+char *trainer_encode_hello(const struct config *config, int slot, const char *cache);
+char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
+                          const char *architecture_json, const char *hyperparameters_json);
+char *trainer_encode_cancel(uint64_t trial, int attempt);
+char *trainer_encode_stop(void);
+
+/* Decode one line of size bytes. `metric` is the configured reward metric: when it is
+ * none of the named ones (val_accuracy, ...), its value is stored as val_accuracy.
+ * ERROR_PEER with a text fit for a user when the line breaks the protocol. */
+int trainer_decode_line(const char *line, size_t size, const char *metric,
+                        struct trainer_line *ret, struct error *err);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Moving messages between master (rank 0) and agents (ranks 1 ... size-1). Three
+ * transports stand behind one interface: MPI, a local pair within one process, and a
+ * simulated one. Nothing here blocks and nothing is collective after opening. */
+#ifndef ARCHWAY_PROTO_WIRE_H
+#define ARCHWAY_PROTO_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/bytes.h"
+#include "common/error.h"
+
+enum { WIRE_MASTER = 0, WIRE_MAX_MESSAGE = 64 << 20 };
+
+struct wire;
+
+struct wire_ops {
+    const char *name; /* "mpi", "local", "sim" */
+    int (*send)(struct wire *w, int peer, const void *data, size_t size,
+                struct error *err);
+    int (*receive)(struct wire *w, int *ret_peer, struct bytes *ret, struct error *err);
+    int (*progress)(struct wire *w, struct error *err);
+    bool (*idle)(const struct wire *w);
+    void (*forget)(struct wire *w, int peer);
+    void (*close)(struct wire *w, bool clean);
+};
+
+/* First member of every transport's own struct. */
+struct wire {
+    const struct wire_ops *ops;
+    int rank, size;
+};
+
+/* Queue a message for peer; copied. Order is kept per peer; queued messages to one peer
+ * may travel together. */
+int wire_send(struct wire *w, int peer, const void *data, size_t size, struct error *err);
+/* Take the next message that has arrived: 1 with ret filled (its memory is reused), 0 when
+ * there is none, negative on error. */
+int wire_receive(struct wire *w, int *ret_peer, struct bytes *ret, struct error *err);
+/* Let queued messages advance. */
+int wire_progress(struct wire *w, struct error *err);
+/* All queued messages have left? */
+bool wire_idle(const struct wire *w);
+/* A peer was given up: drop what is queued for it and ignore what it still sends. */
+void wire_forget(struct wire *w, int peer);
+/* Close and free. `clean`: nobody was lost (MPI_Finalize, collective); otherwise nothing
+ * that could hang is called and the process is expected to _exit. NULL is allowed. */
+void wire_close(struct wire *w, bool clean);
+
+/* MPI over a duplicate of MPI_COMM_WORLD. Collective. MPI_Init happens here, with
+ * MPI_THREAD_FUNNELED. */
+int wire_mpi_open(struct wire **ret, struct error *err);
+/* Was this process started by mpirun, srun or alike with more than one rank? Looks at the
+ * environment only, so that a single process never pays for MPI_Init. */
+bool wire_mpi_launched(void);
+/* A master's and an agent's end within one process (ranks 0 and 1 of 2). */
+int wire_local_open(struct wire **ret_master, struct wire **ret_agent, struct error *err);
+
+#endif
