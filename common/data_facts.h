@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a data set holds, as far as a search needs to know it. Found by worker/data, used by
+ * the master for costs, checks and the commented configuration. Plain data. */
+#ifndef ARCHWAY_COMMON_DATA_FACTS_H
+#define ARCHWAY_COMMON_DATA_FACTS_H
+
+struct data_facts {
+    int classes;
+    int height, width, channels;
+    int train_images; /* in the training files: training and validation come from these */
+    int test_images;  /* in the test files; 0: there are none */
+    int train, validation; /* the split in force after task.train/task.validation */
+};
+
+#endif
