@@ -19,9 +19,10 @@ bool text_parse_duration(const char *text, double *ret); /* "90", "90s", "5m", "
                                                             "HH:MM:SS", "D-HH:MM:SS" */
 bool text_parse_size(const char *text, int64_t *ret);    /* "512MiB", "2GiB", "1048576" */
 
-/* Shortest decimal text that reads back to exactly v. size >= 32. */
+/* Decimal text with the fewest digits that reads back to exactly v: "0.1", "12800", "1e-5";
+ * "nan" and "inf" are written but not read. size >= 32. */
 void text_format_double(double v, char *text, size_t size);
-void text_format_duration(double seconds, char *text, size_t size); /* "1h 04m", "12.3s" */
+void text_format_duration(double seconds, char *text, size_t size); /* "1h 04m", "12.3s", "?" */
 void text_format_size(double bytes, char *text, size_t size);       /* "2.0 GiB" */
 void text_format_count(double count, char *text, size_t size);      /* "12.8k", "3.1M" */
 

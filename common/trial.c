@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names under which states, arms and failures are shown and stored in text. A value
+ * that a newer file brought along is "unknown", never an index out of the table. */
+#include "common/trial.h"
+
+#include <stddef.h>
+
+static const char *name_of(const char *const *names, size_t count, int value)
+{
+    return value >= 0 && (size_t)value < count ? names[value] : "unknown";
+}
+
+#define NAME_OF(names, value) name_of(names, sizeof(names) / sizeof *(names), value)
+
+const char *trial_state_name(int state)
+{
+    static const char *const names[] = {"queued", "running", "waiting",
+                                        "done",   "failed",  "saved"};
+    return NAME_OF(names, state);
+}
+
+const char *trial_arm_name(int arm)
+{
+    static const char *const names[] = {"search", "control"};
+    return NAME_OF(names, arm);
+}
+
+const char *trial_failure_name(int failure)
+{
+    static const char *const names[] = {"none",     "trainer", "exit", "timeout",
+                                        "protocol", "nan",     "lost", "start"};
+    return NAME_OF(names, failure);
+}
