@@ -9,8 +9,10 @@
 #ifndef ARCHWAY_COMMON_SPACE_CONV_CHAIN_H
 #define ARCHWAY_COMMON_SPACE_CONV_CHAIN_H
 
+#include <stdbool.h>
 #include <jansson.h>
 
+#include "common/bytes.h"
 #include "common/error.h"
 
 enum {
@@ -38,5 +40,29 @@ struct conv_chain {
  * work out the outputs. ERROR_INPUT naming layer and key otherwise. */
 int conv_chain_from_json(const json_t *architecture, struct conv_chain *ret,
                          struct error *err);
+
+/* The "layers" array of the above. New reference; NULL when memory is gone. */
+json_t *conv_chain_to_json(const struct conv_chain *chain);
+
+/* Fill outputs and output_count from the layers. */
+void conv_chain_find_outputs(struct conv_chain *chain);
+
+/* Parameters (convolutions without bias, scale and shift of batch norms, linear layer
+ * with bias) and forward FLOPs per image: 2 x multiply-adds of convolutions and the
+ * linear layer, the whole kernel counted at every output position. Equal to
+ * nn_graph_flops and nn_graph_parameter_count of the network that the trainer builds. */
+void conv_chain_cost(const struct conv_chain *chain, int height, int width, int channels,
+                     int classes, double *ret_params, double *ret_flops);
+
+/* Append a byte string that two chains share exactly when they are the same network up to
+ * isomorphism: a canonical order of the layers, then each layer and its inputs. At most
+ * CONV_CHAIN_CANONICAL_SIZE bytes. */
+enum { CONV_CHAIN_CANONICAL_SIZE = 16 + CONV_CHAIN_MAX_LAYERS * 16 };
+void conv_chain_canonical(const struct conv_chain *chain, struct bytes *out);
+
+/* Graphviz text. Caller frees; NULL when memory is gone. */
+char *conv_chain_to_dot(const struct conv_chain *chain);
+/* See space_describe. */
+void conv_chain_describe(const struct conv_chain *chain, char *text, unsigned size);
 
 #endif

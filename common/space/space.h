@@ -5,7 +5,10 @@
  * Decisions are asked for one at a time, given the tokens so far, so that later decisions
  * may depend on earlier ones. Every decision has a `kind`: a controller keeps one softmax
  * head and one token embedding per kind. An ANCHOR decision is a set of binary tokens
- * ("is layer j an input of this layer?"), sampled by attention over earlier anchors. */
+ * ("is layer j an input of this layer?"), sampled by attention over earlier anchors. In a
+ * space with anchors every layer sets its anchor after its last CHOICE; layer 0, which
+ * has no earlier anchor to choose from, then takes no token, and no decision is asked
+ * for. */
 #ifndef ARCHWAY_COMMON_SPACE_SPACE_H
 #define ARCHWAY_COMMON_SPACE_SPACE_H
 
@@ -20,14 +23,14 @@
 
 enum decision_type {
     DECISION_CHOICE, /* one token in {0, ..., choices-1} */
-    DECISION_ANCHOR  /* `choices` binary tokens, token j: is anchor j an input; may be 0 */
+    DECISION_ANCHOR  /* `choices` binary tokens, token j: is anchor j an input? */
 };
 
 struct decision {
     enum decision_type type;
     int kind;    /* head; {0, ..., space_kinds-1} for CHOICE, unused for ANCHOR */
-    int choices; /* CHOICE: values; ANCHOR: how many earlier anchors there are */
-    int layer;   /* layer (or node) that it belongs to */
+    int choices; /* CHOICE: values; ANCHOR: how many earlier anchors there are, > 0 */
+    int layer;   /* layer (or node) that it belongs to, from 0 */
 };
 
 struct space; /* opaque; immutable after creation */
@@ -37,15 +40,19 @@ int space_new(const struct config *config, struct space **ret, struct error *err
 void space_free(struct space *space);
 
 const char *space_name(const struct space *space);
-int space_kinds(const struct space *space);                /* number of CHOICE kinds */
+int space_kinds(const struct space *space); /* number of CHOICE kinds */
 int space_kind_choices(const struct space *space, int kind);
 const char *space_kind_name(const struct space *space, int kind); /* "filter height" */
 bool space_has_anchors(const struct space *space);
-/* Depth of the architectures proposed at trial `id` (growing schedule). */
+/* No deeper architecture is valid. */
+int space_max_depth(const struct space *space);
+/* Depth of the architectures proposed at trial `id` (growing schedule); stays at
+ * space_max_depth once it is reached. */
 int space_depth(const struct space *space, uint64_t id);
 int space_max_tokens(const struct space *space, int depth);
 
-/* The decision that follows the tokens of `a` (a->depth set, a->count tokens so far).
+/* The decision that follows the tokens of `a` (a->depth set, a->count tokens so far:
+ * those of whole decisions). Looks at no more than it needs: cheap enough for every step.
  * Returns true and fills ret, or false when the architecture is complete. */
 bool space_next(const struct space *space, const struct architecture *a,
                 struct decision *ret);
@@ -55,7 +62,8 @@ int space_validate(const struct space *space, const struct architecture *a,
 /* Uniform over the tokens (anchor bits: probability 1/2 each). */
 void space_sample(const struct space *space, int depth, struct rng *rng,
                   struct architecture *ret);
-/* Same child network up to isomorphism <=> same hash. */
+/* Same child network up to isomorphism <=> same hash. Here and below `a` must be valid.
+ */
 struct architecture_hash space_hash(const struct space *space,
                                     const struct architecture *a);
 /* log10 of the number of token sequences at a depth. */
@@ -76,7 +84,9 @@ struct space_cost space_cost(const struct space *space, const struct architectur
 json_t *space_to_json(const struct space *space, const struct architecture *a);
 /* Graphviz text of the child network. Caller frees; NULL when memory is gone. */
 char *space_to_dot(const struct space *space, const struct architecture *a);
-/* One short line for tables: "3x1x36/1 5x5x48/2 ...". */
+/* One short line for tables, filter height x width x filters / stride a layer, then in
+ * brackets the inputs where they are not just the layer before: "3x1x36/1 5x5x48/2
+ * 3x3x24/1[0,1]". Ends in "..." when text is too small. */
 void space_describe(const struct space *space, const struct architecture *a, char *text,
                     unsigned size);
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The spaces there are, and what is the same for all of them: dispatch through the table,
+ * walking the decisions to sample and to validate, the frame of the JSON. */
+#include "common/space/space.h"
+
+#include <assert.h>
+
+#include "common/space/space_ops.h"
+
+static const struct space_ops *const spaces[] = {
+    [SPACE_CONV_CHAIN] = &conv_chain_space_ops,
+};
+enum { SPACES = sizeof spaces / sizeof spaces[0] };
+
+int space_new(const struct config *config, struct space **ret, struct error *err)
+{
+    int name = config->space.name;
+    if (name < 0 || name >= SPACES)
+        return error_set(err, ERROR_INPUT, "space.name: there is no space number %d",
+                         name);
+    return spaces[name]->new (config, ret, err);
+}
+
+void space_free(struct space *space)
+{
+    if (space)
+        space->ops->free(space);
+}
+
+const char *space_name(const struct space *space)
+{
+    return space->ops->name;
+}
+
+int space_kinds(const struct space *space)
+{
+    return space->ops->kinds;
+}
+
+int space_kind_choices(const struct space *space, int kind)
+{
+    assert(kind >= 0 && kind < space->ops->kinds);
+    return space->ops->kind_choices(space, kind);
+}
+
+const char *space_kind_name(const struct space *space, int kind)
+{
+    assert(kind >= 0 && kind < space->ops->kinds);
+    return space->ops->kind_names[kind];
+}
+
+bool space_has_anchors(const struct space *space)
+{
+    return space->ops->has_anchors(space);
+}
+
+int space_max_depth(const struct space *space)
+{
+    return space->ops->max_depth(space);
+}
+
+int space_depth(const struct space *space, uint64_t id)
+{
+    return space->ops->depth(space, id);
+}
+
+int space_max_tokens(const struct space *space, int depth)
+{
+    assert(depth >= 1 && depth <= space_max_depth(space));
+    return space->ops->max_tokens(space, depth);
+}
+
+bool space_next(const struct space *space, const struct architecture *a,
+                struct decision *ret)
+{
+    return space->ops->next(space, a, ret);
+}
+
+/* Tokens that a decision takes. */
+static int decision_tokens(const struct decision *d)
+{
+    return d->type == DECISION_ANCHOR ? d->choices : 1;
+}
+
+static int check_tokens(const struct space *space, const struct architecture *a,
+                        const struct decision *d, int first, struct error *err)
+{
+    int values = d->type == DECISION_ANCHOR ? 2 : d->choices;
+    const char *what =
+        d->type == DECISION_ANCHOR ? "anchor" : space_kind_name(space, d->kind);
+    for (int i = first; i < first + decision_tokens(d); i++)
+        if (i >= a->count)
+            return error_set(
+                err, ERROR_INPUT,
+                "architecture: %d tokens, but token %d (layer %d, %s) is missing",
+                a->count, i, d->layer, what);
+        else if (a->tokens[i] >= values)
+            return error_set(
+                err, ERROR_INPUT,
+                "architecture: token %d (layer %d, %s) is %d, allowed are 0 to %d", i,
+                d->layer, what, a->tokens[i], values - 1);
+    return 0;
+}
+
+int space_validate(const struct space *space, const struct architecture *a,
+                   struct error *err)
+{
+    struct decision d;
+    int deepest = space_max_depth(space);
+    if (a->depth < 1 || a->depth > deepest)
+        return error_set(err, ERROR_INPUT,
+                         "architecture: depth is %d, allowed are 1 to %d", a->depth,
+                         deepest);
+    if (a->count > ARCHITECTURE_MAX_TOKENS)
+        return error_set(err, ERROR_INPUT, "architecture: %d tokens, allowed are %d",
+                         a->count, ARCHITECTURE_MAX_TOKENS);
+    struct architecture walked = *a;
+    walked.count = 0;
+    while (space->ops->next(space, &walked, &d)) {
+        int status = check_tokens(space, a, &d, walked.count, err);
+        if (status)
+            return status;
+        walked.count = (uint16_t)(walked.count + decision_tokens(&d));
+    }
+    if (a->count != walked.count)
+        return error_set(err, ERROR_INPUT,
+                         "architecture: %d tokens, a depth of %d takes %d", a->count,
+                         a->depth, walked.count);
+    return 0;
+}
+
+void space_sample(const struct space *space, int depth, struct rng *rng,
+                  struct architecture *ret)
+{
+    struct decision d;
+    assert(depth >= 1 && depth <= space_max_depth(space));
+    *ret = (struct architecture){.depth = (uint16_t)depth};
+    while (space->ops->next(space, ret, &d)) {
+        uint32_t values = d.type == DECISION_ANCHOR ? 2 : (uint32_t)d.choices;
+        for (int i = decision_tokens(&d); i > 0; i--)
+            ret->tokens[ret->count++] = (uint16_t)rng_below(rng, values);
+    }
+}
+
+struct architecture_hash space_hash(const struct space *space,
+                                    const struct architecture *a)
+{
+    return space->ops->hash(space, a);
+}
+
+double space_log10_size(const struct space *space, int depth)
+{
+    assert(depth >= 1 && depth <= space_max_depth(space));
+    return space->ops->log10_size(space, depth);
+}
+
+struct space_cost space_cost(const struct space *space, const struct architecture *a,
+                             int height, int width, int channels, int classes)
+{
+    return space->ops->cost(space, a, height, width, channels, classes);
+}
+
+json_t *space_to_json(const struct space *space, const struct architecture *a)
+{
+    json_t *tokens = json_array();
+    json_t *object = json_pack("{s:s, s:O, s:i}", "space", space->ops->name, "tokens",
+                               tokens, "depth", (int)a->depth);
+    bool ok = tokens && object;
+    for (int i = 0; ok && i < a->count; i++)
+        ok = json_array_append_new(tokens, json_integer(a->tokens[i])) == 0;
+    ok = ok && space->ops->to_json(space, a, object);
+    json_decref(tokens);
+    if (ok)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+char *space_to_dot(const struct space *space, const struct architecture *a)
+{
+    return space->ops->to_dot(space, a);
+}
+
+void space_describe(const struct space *space, const struct architecture *a, char *text,
+                    unsigned size)
+{
+    space->ops->describe(space, a, text, size);
+}
