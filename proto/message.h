@@ -14,7 +14,7 @@
  *   agent  -> master  RESULT     an attempt is over, one way or another
  *   agent  -> master  HEARTBEAT  every run.heartbeat seconds
  *   master -> agent   HEARTBEAT  likewise, so that agents notice a dead master
- *   master -> agent   STOP       kill all trainers, say BYE, end
+ *   master -> agent   STOP       kill all trainers, say BYE, end; was any rank lost?
  *   agent  -> master  BYE        nothing runs here any more; reason when it is an error
  */
 #ifndef ARCHWAY_PROTO_MESSAGE_H
@@ -26,7 +26,14 @@
 #include "common/error.h"
 #include "common/trial.h"
 
-enum { MESSAGE_VERSION = 1, MESSAGE_MAX_SLOTS = 1024, MESSAGE_TEXT = 256 };
+enum {
+    MESSAGE_VERSION = 1,
+    MESSAGE_HEADER = 12, /* bytes of a frame before its payload */
+    MESSAGE_MAX_SLOTS = 1024,
+    MESSAGE_TEXT = 256,
+    MESSAGE_MAX_JSON = 1 << 18,  /* bytes of an architecture or of hyperparameters */
+    MESSAGE_MAX_CONFIG = 1 << 20 /* bytes of the configuration */
+};
 
 enum message_type {
     MESSAGE_HELLO = 1, MESSAGE_WELCOME, MESSAGE_READY, MESSAGE_TASK, MESSAGE_CANCEL,
@@ -103,15 +110,21 @@ struct message {
             int32_t attempt;
         } cancel;
         struct {
+            uint8_t clean; /* 1: no rank was lost, so close the wire with clean = true */
+        } stop;
+        struct {
             char reason[MESSAGE_TEXT];
         } bye;
     };
 };
 
-/* Append one frame to out. Borrows everything. */
+/* Append one frame to out. Borrows everything; NULL texts count as "", a reason is cut to
+ * what fits. What no receiver would accept (a text beyond its limit, too many slots or
+ * epochs) sets out->failed, as a failed allocation does. */
 void message_encode(const struct message *m, struct bytes *out);
 /* Decode the next frame; 1 with ret filled (message_fini it), 0 at the end of the input,
- * ERROR_PEER when it is malformed or of another version. */
+ * ERROR_PEER when it is malformed or of another version; ret is then untouched and the
+ * rest of the input is of no use. */
 int message_decode(struct bytes_reader *in, struct message *ret, struct error *err);
 void message_fini(struct message *m);
 const char *message_name(int type);
