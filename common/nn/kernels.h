@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inner loops of a network: one table of functions per implementation.
+ *
+ * `plain` is the reference in portable C; every other implementation computes the same
+ * sums in another order, and tests compare them on random odd shapes. The graph chooses
+ * one table at run time. Kernels know nothing of graphs or threads: they work on the n
+ * images they are given, so a caller splits a batch between threads by images.
+ *
+ * Tensors are NHWC float32 without padding. Where a comment says so, a tensor must be
+ * followed by NN_SLACK readable floats of any value: fast kernels load whole vectors. */
+#ifndef ARCHWAY_COMMON_NN_KERNELS_H
+#define ARCHWAY_COMMON_NN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+
+enum { NN_SLACK = 16 }; /* floats */
+
+/* One convolution without bias; fill it with nn_conv_make. */
+struct nn_conv {
+    int h, w, c;       /* input map */
+    int kh, kw, k;     /* filter height and width, filters */
+    int stride;
+    int oh, ow;        /* output map: ceil(h / stride), ceil(w / stride) */
+    int top, left;     /* padding above and left of the input */
+};
+
+/* Coefficients of one batch norm, one float a channel each. */
+struct nn_norm {
+    int c;
+    bool relu;
+    const float *a, *b;       /* forward: y = a * x + b, then ReLU when `relu` */
+    const float *mean;        /* the batch's mean */
+    const float *p, *q, *r;   /* backward: dx = p * g + q * x + r, g = dy where y > 0 */
+};
+
+struct nn_kernels {
+    const char *name;
+    bool (*runs_here)(void); /* the processor and the system have what it needs */
+
+    /* Weights are repacked once a step: floats needed, and the repacking itself.
+     * weight: (KH, KW, C, K). */
+    size_t (*conv_pack_count)(const struct nn_conv *s);
+    void (*conv_pack)(const struct nn_conv *s, const float *weight, float *packed);
+    /* x: (n, h, w, c) -> y: (n, oh, ow, k), written. */
+    void (*conv_forward)(const struct nn_conv *s, int n, const float *x,
+                         const float *packed, float *y);
+    /* dy: (n, oh, ow, k) -> dx: (n, h, w, c), written, or added to when `add`. */
+    void (*conv_backward_data)(const struct nn_conv *s, int n, const float *dy,
+                               const float *packed, bool add, float *dx);
+    /* x, dy -> dw: (KH, KW, C, K), added to. dy is followed by NN_SLACK floats. */
+    void (*conv_backward_weight)(const struct nn_conv *s, int n, const float *x,
+                                 const float *dy, float *dw);
+
+    /* Batch norm; x, y, dy, dx: (pixels, c). dx may be dy. */
+    /* Add sum(x - shift) and sum((x - shift)^2) per channel to sums[0..c) and
+     * squares[0..c); shift: any value near the mean. */
+    void (*norm_sums)(size_t pixels, int c, const float *x, const float *shift,
+                      double *sums, double *squares);
+    void (*norm_forward)(const struct nn_norm *s, size_t pixels, const float *x, float *y);
+    /* Add sum(g) and sum(g * (x - mean)) per channel. */
+    void (*norm_backward_sums)(const struct nn_norm *s, size_t pixels, const float *x,
+                               const float *dy, double *sum_g, double *sum_gx);
+    void (*norm_backward)(const struct nn_norm *s, size_t pixels, const float *x,
+                          const float *dy, bool add, float *dx);
+};
+
+/* All implementations, the fastest first, `plain` last, then NULL. */
+extern const struct nn_kernels *const nn_kernels_all[];
+extern const struct nn_kernels nn_kernels_plain;
+#ifdef NN_HAVE_X86
+extern const struct nn_kernels nn_kernels_avx2;
+extern const struct nn_kernels nn_kernels_avx512;
+#endif
+
+/* The implementation called `name`, or the first that runs here when name is NULL.
+ * ERROR_INPUT, naming those that run here, when there is none. */
+int nn_kernels_find(const char *name, const struct nn_kernels **ret, struct error *err);
+
+/* 'same' padding: total max((o - 1) * stride + k - h, 0), the smaller half above and left.
+ * All arguments at least 1. */
+struct nn_conv nn_conv_make(int h, int w, int c, int kh, int kw, int k, int stride);
+
+/* Outputs [*ret_from, *ret_to) of one axis whose filter tap `tap` lies inside the input. */
+void nn_conv_tap_range(int in, int out, int stride, int before, int tap, int *ret_from,
+                       int *ret_to);
+
+#endif
