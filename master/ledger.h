@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger: every trial of a run with its state, and where the hours went. It is the one
  * owner of trials; it knows no strategy, no transport and no file. All calls are O(1)
- * amortised. Ids are dense, from 0, and ascend with proposal. */
+ * amortised. Ids are dense, from 0, and ascend with proposal.
+ *
+ * A call that does not fit the trial's state (the journal may be wrong) changes nothing:
+ * those that return int then give ERROR_CORRUPT. */
 #ifndef ARCHWAY_MASTER_LEDGER_H
 #define ARCHWAY_MASTER_LEDGER_H
 
@@ -13,7 +16,8 @@
 
 struct ledger;
 
-/* Core- or GPU-seconds by what became of them, and trainings saved. */
+/* Core- or GPU-seconds by what became of them, and trainings saved. The ledger only keeps
+ * them: the caller adds to them, because it alone knows cores and devices. */
 struct ledger_hours {
     double trained;   /* attempts that gave a result, x cores */
     double failed;    /* attempts that failed */
@@ -27,20 +31,24 @@ struct ledger_hours {
 int ledger_new(struct ledger **ret, struct error *err);
 void ledger_free(struct ledger *l);
 
-/* Append a trial: its id must equal ledger_count. Takes ownership of t->architecture,
- * epochs and reason on success. State QUEUED enters the queue. */
+/* Append a trial in any state (a new one, or one of a snapshot): its id must equal
+ * ledger_count, else ERROR_CORRUPT. Takes ownership of t->architecture, epochs and reason
+ * on success. QUEUED enters the queue (with attempts behind it, as a retry); WAITING and
+ * SAVED need same_as, which is an earlier trial. */
 int ledger_add(struct ledger *l, const struct trial *t, struct error *err);
 uint64_t ledger_count(const struct ledger *l);
-/* Borrowed, valid until the next ledger_add; NULL for an unknown id. */
+/* Borrowed; stays at its place as long as the ledger lives. NULL for an unknown id. */
 const struct trial *ledger_trial(const struct ledger *l, uint64_t id);
 /* How many trials are in a state; arm -1: both. */
 uint64_t ledger_count_state(const struct ledger *l, int arm, int state);
 
-/* The first trial with this hash in this arm that is not FAILED; NULL when there is none. */
+/* The first trial with this hash in this arm that is not FAILED (a WAITING one included);
+ * NULL when there is none. */
 const struct trial *ledger_find(const struct ledger *l, enum trial_arm arm,
                                 struct architecture_hash hash);
 
-/* Oldest queued trial (retries first); false when the queue is empty. Peek only. */
+/* Oldest queued trial (first those put in front, in the order in which they were); false
+ * when the queue is empty. Peek only. */
 bool ledger_next(const struct ledger *l, uint64_t *ret_id);
 /* QUEUED -> RUNNING: the next attempt starts at worker/slot. Returns the attempt number,
  * from 1. */
@@ -57,17 +65,25 @@ struct ledger_result {
     const struct trial_epoch *epochs;
     const char *reason; /* or NULL */
 };
+/* RUNNING -> QUEUED in front, keeping failure, seconds and reason of the attempt. */
+int ledger_attempt_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,
+                          struct error *err);
 /* RUNNING (or QUEUED, in replay) -> DONE, with the reward. */
 int ledger_done(struct ledger *l, uint64_t id, const struct ledger_result *r,
                 double reward, struct error *err);
-/* -> FAILED for good, keeping reason; reward is what the strategy is told (NAN: skip). */
+/* RUNNING, QUEUED or WAITING -> FAILED for good, keeping reason; reward is what the
+ * strategy is told (NAN: skip). Trials that wait for it keep waiting: resolve each of them
+ * again, by ledger_find (which may find the trial itself): release it or wait on another. */
 int ledger_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,
                   double reward, struct error *err);
-/* WAITING -> SAVED: copies accuracy, reward, curve and cost of the trial it is same_as.
- * finished_at as given. */
+/* WAITING -> SAVED: copies accuracy, reward, curve and cost of the trial it is same_as,
+ * which is DONE or SAVED. finished_at as given. */
 int ledger_saved(struct ledger *l, uint64_t id, double finished_at, struct error *err);
-/* WAITING -> QUEUED: what it waited for failed, so it is trained itself. */
+/* WAITING -> QUEUED in front: what it waited for failed, so it is trained itself. */
 void ledger_release(struct ledger *l, uint64_t id);
+/* A WAITING trial waits for `other` from now on: an earlier trial that is not FAILED.
+ * ERROR_CORRUPT when it is not so, ERROR_SYSTEM when memory is gone. */
+int ledger_wait_on(struct ledger *l, uint64_t id, uint64_t other);
 /* Trials that are WAITING for `id`, in ascending order; returns how many (ret borrowed,
  * valid until the next change of the ledger). */
 int ledger_waiting(const struct ledger *l, uint64_t id, const uint64_t **ret);

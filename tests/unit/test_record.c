@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "master/record.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/rng.h"
+#include "unit.h"
+
+static uint64_t bits(double v)
+{
+    uint64_t b;
+    memcpy(&b, &v, sizeof b);
+    return b;
+}
+
+static double from_bits(uint64_t b)
+{
+    double v;
+    memcpy(&v, &b, sizeof v);
+    return v;
+}
+
+static void encode_proposed(struct bytes *out)
+{
+    static struct architecture a = {.depth = 6, .count = 3, .tokens = {1, 2, 65535}};
+    struct trial t = {.id = 1ULL << 40,
+                      .arm = ARM_CONTROL,
+                      .state = TRIAL_WAITING,
+                      .arm_index = 17,
+                      .seed = UINT64_MAX,
+                      .policy_version = 9,
+                      .same_as = 4,
+                      .architecture = &a,
+                      .hash = {11, 12},
+                      .log_probability = from_bits(0x7ff8000000001234ULL),
+                      .proposed_at = 1.5};
+    record_encode_proposed(&t, out);
+    ck_assert(!out->failed);
+}
+
+static void encode_finished(struct bytes *out)
+{
+    static const struct trial_epoch curve[3] = {
+        {1, 2, 3, 4, 5, 6}, {.lr = NAN}, {.lr = 7}};
+    struct record_finished f = {.id = 3,
+                                .attempt = 2,
+                                .worker = -1,
+                                .slot = 5,
+                                .reward = NAN,
+                                .result = {.failure = FAILURE_NAN,
+                                           .val_accuracy = 0.5,
+                                           .seconds = 1,
+                                           .params = 2,
+                                           .flops = 3,
+                                           .finished_at = 4,
+                                           .epoch_count = 3,
+                                           .epochs = curve,
+                                           .reason = "val_accuracy is NaN"}};
+    record_encode_finished(&f, out);
+    ck_assert(!out->failed);
+}
+
+static void encode_session(struct bytes *out)
+{
+    struct record_session s = {.pid = 77, .time = 2.5, .workers = 3};
+    strcpy(s.version, "0.1.0");
+    strcpy(s.host, "n3");
+    record_encode_session(&s, out);
+}
+
+static void encode_started(struct bytes *out)
+{
+    struct record_started s = {5, 1, -2, 3, 4.5};
+    record_encode_started(&s, out);
+}
+
+static void encode_told(struct bytes *out)
+{
+    record_encode_told(123456789012ULL, out);
+}
+
+static void encode_hours(struct bytes *out)
+{
+    struct ledger_hours h = {1, 2, 3, 4, 5, 6, 7};
+    record_encode_hours(&h, out);
+}
+
+static int decode_proposed(struct bytes_reader *in, struct error *err)
+{
+    struct trial t;
+    int status = record_decode_proposed(in, &t, err);
+    if (status == 0)
+        free(t.architecture);
+    return status;
+}
+
+static int decode_finished(struct bytes_reader *in, struct error *err)
+{
+    struct record_finished f;
+    int status = record_decode_finished(in, &f, err);
+    if (status == 0)
+        record_finished_fini(&f);
+    return status;
+}
+
+static int decode_session(struct bytes_reader *in, struct error *err)
+{
+    struct record_session s;
+    return record_decode_session(in, &s, err);
+}
+
+static int decode_started(struct bytes_reader *in, struct error *err)
+{
+    struct record_started s;
+    return record_decode_started(in, &s, err);
+}
+
+static int decode_told(struct bytes_reader *in, struct error *err)
+{
+    uint64_t id;
+    return record_decode_told(in, &id, err);
+}
+
+static int decode_hours(struct bytes_reader *in, struct error *err)
+{
+    struct ledger_hours h;
+    return record_decode_hours(in, &h, err);
+}
+
+static const struct {
+    void (*encode)(struct bytes *out);
+    int (*decode)(struct bytes_reader *in, struct error *err);
+} records[] = {{encode_proposed, decode_proposed}, {encode_finished, decode_finished},
+               {encode_session, decode_session},   {encode_started, decode_started},
+               {encode_told, decode_told},         {encode_hours, decode_hours}};
+enum { RECORDS = sizeof records / sizeof records[0] };
+
+START_TEST(every_cut_record_is_refused)
+{
+    for (int i = 0; i < RECORDS; i++) {
+        struct bytes b;
+        bytes_init(&b);
+        records[i].encode(&b);
+        for (size_t size = 0; size <= b.size; size++) {
+            struct bytes_reader in;
+            struct error err = {0};
+            uint8_t *copy = malloc(size ? size : 1); /* so that an overrun is seen */
+            memcpy(copy, b.data, size);
+            bytes_reader_init(&in, copy, size);
+            ck_assert_int_eq(records[i].decode(&in, &err),
+                             size == b.size ? 0 : ERROR_CORRUPT);
+            if (size < b.size)
+                ck_assert_ptr_nonnull(strstr(err.text, "record is cut short"));
+            free(copy);
+        }
+        bytes_fini(&b);
+    }
+}
+END_TEST
+
+START_TEST(random_damage_never_harms)
+{
+    uint64_t seed = (uint64_t)time(NULL);
+    struct rng rng;
+    rng_init(&rng, seed, RNG_TEST, 0);
+    printf("record: seed %llu\n", (unsigned long long)seed);
+    for (int round = 0; round < 6000; round++) {
+        struct bytes b;
+        struct bytes_reader in;
+        bytes_init(&b);
+        records[round % RECORDS].encode(&b);
+        for (int i = 0; i < 3; i++)
+            b.data[rng_below(&rng, (uint32_t)b.size)] = (uint8_t)rng_u32(&rng);
+        bytes_reader_init(&in, b.data, b.size);
+        int status = records[round % RECORDS].decode(&in, NULL);
+        ck_assert(status == 0 || status == ERROR_CORRUPT);
+        bytes_fini(&b);
+    }
+}
+END_TEST
+
+START_TEST(unknown_enumerations_are_refused)
+{
+    struct bytes b;
+    struct bytes_reader in;
+    for (size_t at = 8; at <= 10; at++) { /* kind, arm, state */
+        bytes_init(&b);
+        encode_proposed(&b);
+        b.data[at] = 6;
+        bytes_reader_init(&in, b.data, b.size);
+        ck_assert_int_eq(decode_proposed(&in, NULL), ERROR_CORRUPT);
+        bytes_fini(&b);
+    }
+    bytes_init(&b);
+    encode_finished(&b);
+    b.data[28] = FAILURE_START + 1;
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(decode_finished(&in, NULL), ERROR_CORRUPT);
+    bytes_fini(&b);
+}
+END_TEST
+
+START_TEST(a_hostile_curve_allocates_nothing)
+{
+    struct bytes b;
+    struct bytes_reader in;
+    struct record_finished f = {.result = {.failure = FAILURE_NONE}};
+    bytes_init(&b);
+    record_encode_finished(&f, &b);
+    bytes_patch_u32(&b, b.size - 4, UINT32_MAX);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(decode_finished(&in, NULL), ERROR_CORRUPT);
+    bytes_fini(&b);
+}
+END_TEST
+
+START_TEST(proposals_come_back)
+{
+    struct bytes b;
+    struct bytes_reader in;
+    struct trial t;
+    bytes_init(&b);
+    encode_proposed(&b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_proposed(&in, &t, NULL), 0);
+    ck_assert_uint_eq(t.id, 1ULL << 40);
+    ck_assert_int_eq(t.arm, ARM_CONTROL);
+    ck_assert_int_eq(t.state, TRIAL_WAITING);
+    ck_assert_uint_eq(t.arm_index, 17);
+    ck_assert_uint_eq(t.seed, UINT64_MAX);
+    ck_assert_uint_eq(t.policy_version, 9);
+    ck_assert_int_eq(t.same_as, 4);
+    ck_assert_uint_eq(t.hash.low, 11);
+    ck_assert_uint_eq(t.hash.high, 12);
+    ck_assert_uint_eq(bits(t.log_probability), 0x7ff8000000001234ULL);
+    ck_assert_double_eq(t.proposed_at, 1.5);
+    ck_assert_uint_eq(t.architecture->depth, 6);
+    ck_assert_uint_eq(t.architecture->count, 3);
+    ck_assert_uint_eq(t.architecture->tokens[2], 65535);
+    ck_assert(isnan(t.reward) && isnan(t.val_accuracy));
+    ck_assert_int_eq(t.worker, -1);
+    ck_assert_ptr_null(t.epochs);
+    free(t.architecture);
+    bytes_fini(&b);
+}
+END_TEST
+
+START_TEST(results_come_back)
+{
+    struct bytes b;
+    struct bytes_reader in;
+    struct record_finished f;
+    bytes_init(&b);
+    encode_finished(&b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_finished(&in, &f, NULL), 0);
+    ck_assert_uint_eq(f.id, 3);
+    ck_assert_int_eq(f.attempt, 2);
+    ck_assert_int_eq(f.worker, -1);
+    ck_assert_int_eq(f.slot, 5);
+    ck_assert(isnan(f.reward));
+    ck_assert_int_eq(f.result.failure, FAILURE_NAN);
+    ck_assert_double_eq(f.result.flops, 3);
+    ck_assert_double_eq(f.result.finished_at, 4);
+    ck_assert_str_eq(f.result.reason, "val_accuracy is NaN");
+    ck_assert_uint_eq(f.result.epoch_count, 3);
+    ck_assert_float_eq(f.result.epochs[0].seconds, 6);
+    ck_assert(isnan(f.result.epochs[1].lr));
+    ck_assert_float_eq(f.result.epochs[2].lr, 7);
+    record_finished_fini(&f);
+    ck_assert_ptr_null(f.result.reason);
+    bytes_fini(&b);
+}
+END_TEST
+
+START_TEST(long_reasons_are_cut_so_that_they_read_back)
+{
+    char reason[TRIAL_REASON * 2];
+    struct bytes b;
+    struct bytes_reader in;
+    memset(reason, 'x', sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    struct record_finished f = {.result = {.reason = reason}};
+    bytes_init(&b);
+    record_encode_finished(&f, &b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_finished(&in, &f, NULL), 0);
+    ck_assert_uint_eq(strlen(f.result.reason), TRIAL_REASON - 1);
+    record_finished_fini(&f);
+    bytes_fini(&b);
+}
+END_TEST
+
+START_TEST(the_small_records_come_back)
+{
+    struct bytes b;
+    struct bytes_reader in;
+    struct record_session session;
+    struct record_started started;
+    struct ledger_hours hours;
+    uint64_t told;
+    bytes_init(&b);
+    encode_session(&b);
+    encode_started(&b);
+    encode_told(&b);
+    encode_hours(&b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_session(&in, &session, NULL), 0);
+    ck_assert_int_eq(record_decode_started(&in, &started, NULL), 0);
+    ck_assert_int_eq(record_decode_told(&in, &told, NULL), 0);
+    ck_assert_int_eq(record_decode_hours(&in, &hours, NULL), 0);
+    ck_assert_uint_eq(bytes_left(&in), 0);
+    ck_assert_str_eq(session.version, "0.1.0");
+    ck_assert_str_eq(session.host, "n3");
+    ck_assert_int_eq(session.pid, 77);
+    ck_assert_int_eq(session.workers, 3);
+    ck_assert_int_eq(started.worker, -2);
+    ck_assert_int_eq(started.slot, 3);
+    ck_assert_double_eq(started.time, 4.5);
+    ck_assert_uint_eq(told, 123456789012ULL);
+    ck_assert_double_eq(hours.trained, 1);
+    ck_assert_double_eq(hours.idle_tail, 6);
+    ck_assert_uint_eq(hours.duplicates, 7);
+    bytes_fini(&b);
+}
+END_TEST
+
+UNIT_MAIN("record", every_cut_record_is_refused, random_damage_never_harms,
+          unknown_enumerations_are_refused, a_hostile_curve_allocates_nothing,
+          proposals_come_back, results_come_back,
+          long_reasons_are_cut_so_that_they_read_back, the_small_records_come_back)
