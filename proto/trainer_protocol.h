@@ -3,8 +3,9 @@
  * standard input and output, UTF-8, one object a line, at most TRAINER_LINE_MAX bytes.
  *
  *   agent -> trainer
- *     {"type":"hello","protocol":1,"run":NAME,"task":{...},"trainer":{...},
+ *     {"type":"hello","protocol":1,"run":NAME,"seed":S,"task":{...},"trainer":{...},
  *      "reward":{"metric":...},"threads":N,"memory":BYTES,"cache":FOLDER,"slot":N}
+ *         seed: of the run (splits the data); each task has its own
  *     {"type":"task","trial":ID,"attempt":N,"seed":S,"architecture":{...},
  *      "hyperparameters":{...}}
  *     {"type":"cancel","trial":ID,"attempt":N}
@@ -19,10 +20,11 @@
  *     {"type":"result","trial":ID,"attempt":N,"status":"failed","reason":TEXT}
  *
  * A trainer that reports no progress but a result with metrics counts as one epoch. The
- * metrics of "task" and "trainer" in hello are the effective configuration as JSON. Every
- * number must be finite where it is used as the reward; NaN/Infinity/null is FAILURE_NAN.
- * Unknown fields are ignored; unknown types, other trials or attempts are FAILURE_PROTOCOL.
- * Numbers: ids and seeds are integers below 2^63. */
+ * sections "task", "trainer" and "reward" of hello are the effective configuration as JSON,
+ * of "trainer" what applies: {"builtin":{...}} or {"command":[...]}. Every number must be
+ * finite where it is used as the reward; NaN/Infinity/null is FAILURE_NAN. Unknown fields are
+ * ignored; unknown types, other trials or attempts are FAILURE_PROTOCOL. Numbers: ids and
+ * seeds are integers below 2^63 (of a larger seed the highest bit is dropped). */
 #ifndef ARCHWAY_PROTO_TRAINER_PROTOCOL_H
 #define ARCHWAY_PROTO_TRAINER_PROTOCOL_H
 
@@ -46,13 +48,16 @@ struct trainer_line {
     char name[256];            /* ready: name and version */
     uint32_t epoch;            /* progress */
     struct trial_epoch values; /* progress; result: last values when it has metrics */
-    int has_metrics;           /* result */
+    int has_metrics;           /* progress, result: at least one value of `values` */
+    int not_finite;            /* progress, result: the reward metric is there but NaN,
+                                  infinite or null: FAILURE_NAN */
     int failed;                /* result */
     double seconds, params, flops; /* result; NAN when absent */
     char reason[TRIAL_REASON]; /* result, failed */
 };
 
-/* Lines for a trainer, without the newline. Caller frees; NULL when memory is gone. */
+/* Lines for a trainer, without the newline. Caller frees; NULL when memory is gone. The JSON
+ * texts must be on one line; NULL and "" count as {}. */
 char *trainer_encode_hello(const struct config *config, int slot, const char *cache);
 char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
                           const char *architecture_json, const char *hyperparameters_json);
@@ -61,7 +66,8 @@ char *trainer_encode_stop(void);
 
 /* Decode one line of size bytes. `metric` is the configured reward metric: when it is
  * none of the named ones (val_accuracy, ...), its value is stored as val_accuracy.
- * ERROR_PEER with a text fit for a user when the line breaks the protocol. */
+ * ERROR_PEER with a text fit for a user when the line breaks the protocol; ret is then
+ * untouched. Takes no memory. */
 int trainer_decode_line(const char *line, size_t size, const char *metric,
                         struct trainer_line *ret, struct error *err);
 

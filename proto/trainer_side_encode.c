@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lines that the built-in trainer writes. A short trial may be over in less than a
+ * millisecond, so they are put together by hand rather than through a tree of values. */
+#include "proto/trainer_side.h"
+
+#include <math.h>
+
+#include "proto/json_put.h"
+#include "proto/trainer_protocol.h"
+
+void trainer_side_encode_ready(const char *name, const char *version, int queue,
+                               struct bytes *out)
+{
+    json_put_raw(out, "{\"type\":\"ready\",\"protocol\":");
+    json_put_integer(out, TRAINER_PROTOCOL);
+    json_put_raw(out, ",\"name\":");
+    json_put_string(out, name);
+    json_put_raw(out, ",\"version\":");
+    json_put_string(out, version);
+    json_put_raw(out, ",\"queue\":");
+    json_put_integer(out, queue);
+    json_put_raw(out, "}\n");
+}
+
+static void put_attempt(struct bytes *out, const char *start, uint64_t trial, int attempt)
+{
+    json_put_raw(out, start);
+    json_put_integer(out, (int64_t)trial);
+    json_put_raw(out, ",\"attempt\":");
+    json_put_integer(out, attempt);
+}
+
+static void put_metrics(struct bytes *out, const struct trial_epoch *e)
+{
+    json_put_raw(out, ",\"metrics\":{\"train_loss\":");
+    json_put_float(out, e->train_loss);
+    json_put_raw(out, ",\"train_accuracy\":");
+    json_put_float(out, e->train_accuracy);
+    json_put_raw(out, ",\"val_loss\":");
+    json_put_float(out, e->val_loss);
+    json_put_raw(out, ",\"val_accuracy\":");
+    json_put_float(out, e->val_accuracy);
+    json_put_raw(out, ",\"lr\":");
+    json_put_float(out, e->lr);
+    json_put_raw(out, "}");
+}
+
+void trainer_side_encode_progress(uint64_t trial, int attempt, uint32_t epoch,
+                                  const struct trial_epoch *values, struct bytes *out)
+{
+    put_attempt(out, "{\"type\":\"progress\",\"trial\":", trial, attempt);
+    json_put_raw(out, ",\"epoch\":");
+    json_put_integer(out, epoch);
+    put_metrics(out, values);
+    json_put_raw(out, ",\"seconds\":");
+    json_put_float(out, values->seconds);
+    json_put_raw(out, "}\n");
+}
+
+static void put_field(struct bytes *out, const char *name, double v)
+{
+    if (isnan(v))
+        return;
+    json_put_raw(out, name);
+    json_put_double(out, v);
+}
+
+void trainer_side_encode_result(uint64_t trial, int attempt,
+                                const struct trial_epoch *values, double seconds,
+                                double params, double flops, struct bytes *out)
+{
+    put_attempt(out, "{\"type\":\"result\",\"trial\":", trial, attempt);
+    json_put_raw(out, ",\"status\":\"ok\"");
+    if (values)
+        put_metrics(out, values);
+    put_field(out, ",\"params\":", params);
+    put_field(out, ",\"flops\":", flops);
+    put_field(out, ",\"seconds\":", seconds);
+    json_put_raw(out, "}\n");
+}
+
+void trainer_side_encode_failure(uint64_t trial, int attempt, const char *reason,
+                                 struct bytes *out)
+{
+    put_attempt(out, "{\"type\":\"result\",\"trial\":", trial, attempt);
+    json_put_raw(out, ",\"status\":\"failed\",\"reason\":");
+    json_put_string(out, reason);
+    json_put_raw(out, "}\n");
+}
