@@ -9,6 +9,7 @@
 #define ARCHWAY_COMMON_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -17,7 +18,8 @@ enum {
     CONFIG_TEXT = 256,  /* bytes of a short text value, NUL included */
     CONFIG_PATH = 1024, /* bytes of a path */
     CONFIG_LIST = 64,   /* entries of a list of numbers */
-    CONFIG_ARGS = 32    /* words of an external trainer's command */
+    CONFIG_ARGS = 32,   /* words of an external trainer's command */
+    CONFIG_FILE_MAX = 256 * 1024 /* bytes of a configuration file */
 };
 
 struct config_list {
@@ -148,7 +150,7 @@ struct config {
 };
 
 enum config_type {
-    CONFIG_TYPE_TEXT,
+    CONFIG_TYPE_TEXT,     /* one of choices, where there are some */
     CONFIG_TYPE_PATH,
     CONFIG_TYPE_INT,      /* int, [min, max] */
     CONFIG_TYPE_INT64,
@@ -156,7 +158,7 @@ enum config_type {
     CONFIG_TYPE_REAL,     /* double, [min, max] */
     CONFIG_TYPE_BOOL,
     CONFIG_TYPE_CHOICE,   /* int: index into choices */
-    CONFIG_TYPE_DURATION, /* double, seconds; written 90, 90s, 5m, 2h, 1d */
+    CONFIG_TYPE_DURATION, /* double, seconds; written 90, 90s, 5m, 2h, 1d, HH:MM:SS */
     CONFIG_TYPE_SIZE,     /* int64, bytes; written 1048576, 512MiB, 2GiB */
     CONFIG_TYPE_INT_LIST, /* struct config_list, each entry in [min, max] */
     CONFIG_TYPE_COMMAND   /* words of trainer.command */
@@ -168,14 +170,24 @@ struct config_key {
     enum config_type type;
     size_t offset;      /* in struct config */
     double min, max;    /* of numbers and list entries */
-    const char *choices; /* "idx|cifar10|cifar100|generated" */
+    const char *const *choices; /* {"idx", "cifar10", ..., NULL}, or NULL */
     const char *initial; /* default, as it would be written in YAML */
-    const char *zero;    /* word that stands for 0, e.g. "auto" for run.slots; or NULL */
+    const char *zero;    /* word for 0 or for empty text ("auto" for run.slots), or NULL */
+    const char *when;    /* "task.data.format=idx|cifar10": applies only then; or NULL */
     bool may_change;     /* a resumed run may change it without --allow-change */
     const char *help;    /* one sentence */
 };
 
 extern const struct config_key config_schema[]; /* ends with path == NULL */
+
+/* A named set of published constants, chosen by `preset: NAME` in the file. */
+struct config_preset {
+    const char *name;
+    const char *help;     /* one sentence with the source */
+    const char *settings; /* YAML, read over the defaults */
+};
+
+extern const struct config_preset config_presets[]; /* ends with name == NULL */
 
 void config_defaults(struct config *config);
 
@@ -187,14 +199,14 @@ int config_read(const char *path, struct config *ret, struct error *err);
 /* The same from memory; `name` stands for the file in errors. */
 int config_parse(const char *name, const char *text, size_t size, struct config *ret,
                  struct error *err);
-/* Apply one "key=value" of --set; the value is YAML. ERROR_USAGE when it does not fit.
- * Call config_check after the last. */
+/* Apply one "key=value" of --set; the value is YAML. ERROR_USAGE when it does not fit;
+ * config is untouched on failure. Call config_check after the last. */
 int config_set(struct config *config, const char *assignment, struct error *err);
 /* Contradictions between keys; `name` stands for the file in errors. */
 int config_check(const struct config *config, const char *name, struct error *err);
 
 /* The effective configuration as YAML, every key with its value, in schema order; keys
- * that do not apply are left out. With `comments`, each key is explained by its help. The
+ * that do not apply are left out where they have their defaults. With `comments`, each key is explained by its help. The
  * text reads back to the same struct. Caller frees; NULL when memory is gone. */
 char *config_write(const struct config *config, bool comments);
 /* The differences, one "key: old -> new" line each; "" when there is none. Only keys that
@@ -202,6 +214,14 @@ char *config_write(const struct config *config, bool comments);
 char *config_difference(const struct config *old, const struct config *new, bool strict);
 
 const struct config_key *config_find(const char *path); /* NULL when unknown */
+/* Does the key matter under these settings (its `when`)? */
+bool config_applies(const struct config *config, const struct config_key *key);
+/* Append the key's value as it stands in YAML: "[1, 3]", "2h", "auto", "\"a b\"". */
+struct text;
+void config_format(const struct config *config, const struct config_key *key,
+                   struct text *out);
+/* Append what a value of this key may be: "a whole number from 1 to 64". */
+void config_format_allowed(const struct config_key *key, struct text *out);
 /* Name of a choice value, e.g. config_choice_name("run.mode", MODE_SYNC) = "sync". */
 const char *config_choice_name(const char *path, int value);
 

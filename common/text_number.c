@@ -95,11 +95,16 @@ bool text_parse_duration(const char *text, double *ret)
     static const struct {
         const char *name;
         double seconds;
-    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    } units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
     char number[64];
     double v;
     if (strchr(text, ':'))
         return parse_clock(text, ret);
+    if (text_parse_double(text, &v)) { /* "1e-3": an exponent only without a unit */
+        if (!signbit(v))
+            *ret = v;
+        return !signbit(v);
+    }
     const char *unit = split_unit(text, number, sizeof number);
     if (!unit || !text_parse_double(number, &v) || signbit(v))
         return false;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contradictions between keys that are each allowed by themselves. One function a
+ * section; the first contradiction ends the check. The message names the key to look at
+ * first, with its line where the file has it, then the values found and what would be
+ * allowed. What depends on the data files is checked where they are read. */
+#include "common/config_internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/architecture.h"
+
+struct check {
+    const struct config *config;
+    const char *name;
+    const struct config_entries *entries; /* NULL: no lines */
+    struct error *err;
+};
+
+static int __attribute__((format(printf, 3, 4)))
+contradiction(const struct check *c, const char *key, const char *format, ...)
+{
+    char text[700];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const struct config_entry *entry = config_entries_find(c->entries, key);
+    if (entry)
+        return error_set(c->err, ERROR_INPUT, "%s:%d: %s: %s", c->name, entry->line, key,
+                         text);
+    return error_set(c->err, ERROR_INPUT, "%s: %s: %s", c->name, key, text);
+}
+
+static int check_data(const struct check *c)
+{
+    const struct config_task *task = &c->config->task;
+    const struct config_data *data = &task->data;
+    const struct config_key *path = config_find("task.data.path");
+    if (data->format == DATA_GENERATED) {
+        if (data->classes > data->images)
+            return contradiction(c, "task.data.images",
+                                 "%d images cannot show task.data.classes = %d classes",
+                                 data->images, data->classes);
+        if ((int64_t)task->train + task->validation > data->images)
+            return contradiction(c, "task.data.images",
+                                 "%d images are fewer than task.train + task.validation "
+                                 "= %d + %d",
+                                 data->images, task->train, task->validation);
+        return 0;
+    }
+    const char *format = config_choice_name("task.data.format", data->format);
+    if (data->path[0] == '\0')
+        return contradiction(c, "task.data.path",
+                             "empty; format %s needs the folder of its files", format);
+    if (data->format != DATA_IDX && strcmp(data->path, path->initial) == 0)
+        return contradiction(c, "task.data.path",
+                             "still '%s'; must be the folder of the %s files", data->path,
+                             format);
+    return 0;
+}
+
+static int check_list(const struct check *c, const char *key,
+                      const struct config_list *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        for (int j = 0; j < i; j++) {
+            if (list->values[i] == list->values[j])
+                return contradiction(c, key, "%d stands twice; every choice once",
+                                     list->values[i]);
+        }
+    }
+    return 0;
+}
+
+static int check_depth(const struct check *c)
+{
+    const struct config_conv_chain *chain = &c->config->space.conv_chain;
+    int64_t limit = (int64_t)config_find("space.layers")->max;
+    int64_t layers = chain->layers, trials = c->config->search.trials;
+    if (chain->grow_every > 0 && trials > 0)
+        layers += (trials - 1) / chain->grow_every * chain->grow_by;
+    if (layers > limit)
+        return contradiction(c, "space.grow.by",
+                             "from space.layers = %d the architectures grow to %" PRId64
+                             " layers in search.trials = %" PRId64 "; at most %" PRId64,
+                             chain->layers, layers, trials, limit);
+    int64_t tokens = 4 * layers + layers * (layers - 1) / 2;
+    if (chain->skip && tokens > ARCHITECTURE_MAX_TOKENS)
+        return contradiction(c, "space.skip",
+                             "%" PRId64 " layers with skip connections are %" PRId64
+                             " decisions; at most %d (41 layers)",
+                             layers, tokens, ARCHITECTURE_MAX_TOKENS);
+    return 0;
+}
+
+static int check_space(const struct check *c)
+{
+    const struct config_conv_chain *chain = &c->config->space.conv_chain;
+    const struct {
+        const char *key;
+        const struct config_list *list;
+    } lists[] = {{"space.filter_heights", &chain->filter_heights},
+                 {"space.filter_widths", &chain->filter_widths},
+                 {"space.filters", &chain->filters},
+                 {"space.strides", &chain->strides}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        int status = check_list(c, lists[i].key, lists[i].list);
+        if (status != 0)
+            return status;
+    }
+    if (chain->grow_every > 0 && chain->grow_by == 0)
+        return contradiction(c, "space.grow.every",
+                             "%d without space.grow.by, the layers to add",
+                             chain->grow_every);
+    if (chain->grow_by > 0 && chain->grow_every == 0)
+        return contradiction(
+            c, "space.grow.by",
+            "%d without space.grow.every, the proposals between two steps",
+            chain->grow_by);
+    return check_depth(c);
+}
+
+static int check_trainer(const struct check *c)
+{
+    const struct config_builtin_trainer *t = &c->config->trainer.builtin;
+    const struct config_reward *reward = &c->config->reward;
+    int train = c->config->task.train;
+    if (c->config->trainer.command_count > 0)
+        return 0;
+    if (train > 0 && t->batch > train)
+        return contradiction(c, "trainer.builtin.batch",
+                             "%d is more than task.train = %d images", t->batch, train);
+    if (t->optimizer.name == OPTIMIZER_SGD && t->optimizer.nesterov &&
+        t->optimizer.momentum == 0)
+        return contradiction(c, "trainer.builtin.optimizer.nesterov",
+                             "true with momentum 0; needs a momentum above 0");
+    if (reward->last_epochs > t->epochs)
+        return contradiction(c, "reward.last_epochs",
+                             "%d is more than trainer.builtin.epochs = %d",
+                             reward->last_epochs, t->epochs);
+    if (strcmp(reward->metric, "val_accuracy") != 0)
+        return contradiction(c, "reward.metric",
+                             "'%.60s' is unknown to the built-in trainer; it reports "
+                             "val_accuracy",
+                             reward->metric);
+    return 0;
+}
+
+static int check_budget(const struct check *c)
+{
+    const struct config_search *s = &c->config->search;
+    if (s->trials == 0 && s->hours == 0 && s->core_hours == 0 && s->gpu_hours == 0)
+        return contradiction(c, "search.trials",
+                             "unlimited, and so are hours, core_hours and gpu_hours; one "
+                             "of them must end the search");
+    if (s->gpu_hours > 0 && c->config->resources.gpus_per_trial == 0)
+        return contradiction(c, "search.gpu_hours",
+                             "a budget that is never used up, for "
+                             "resources.gpus_per_trial is 0");
+    return 0;
+}
+
+static int check_control(const struct check *c)
+{
+    if (c->config->control.strategy != STRATEGY_RANDOM)
+        return contradiction(
+            c, "control.strategy", "%s; only random can be the control",
+            config_choice_name("control.strategy", c->config->control.strategy));
+    if (c->config->control.share >= 1)
+        return contradiction(c, "control.share",
+                             "1 leaves nothing to the search; must be below 1");
+    return 0;
+}
+
+static int check_run(const struct check *c)
+{
+    const struct config_run *run = &c->config->run;
+    if (run->lost_after < 2 * run->heartbeat)
+        return contradiction(
+            c, "run.lost_after",
+            "%g s is less than twice run.heartbeat = %g s; one late sign "
+            "of life would lose a rank",
+            run->lost_after, run->heartbeat);
+    return 0;
+}
+
+int config_check_entries(const struct config *config, const char *name,
+                         const struct config_entries *entries, struct error *err)
+{
+    static int (*const checks[])(const struct check *) = {
+        check_data, check_space, check_trainer, check_budget, check_control, check_run};
+    struct check c = {config, name, entries, err};
+    int status = 0;
+    if (config->name[0] == '\0')
+        return contradiction(&c, "name", "empty; a run needs a name");
+    if (config->reward.metric[0] == '\0')
+        return contradiction(&c, "reward.metric", "empty; must name a metric");
+    for (size_t i = 0; status == 0 && i < sizeof checks / sizeof *checks; i++)
+        status = checks[i](&c);
+    return status;
+}
+
+int config_check(const struct config *config, const char *name, struct error *err)
+{
+    return config_check_entries(config, name, NULL, err);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of every key. Order is the order of a written configuration; the keys of a
+ * section stand together. Choices stand in the order of their enum. Defaults suit a first
+ * search on Fashion-MNIST, as packaged by Debian (dataset-fashion-mnist); the constants
+ * of the controller and of the chain space are those of Zoph & Le (ICLR 2017). */
+#include "common/config.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "common/config_internal.h"
+
+#define KEY(name, kind, field, ...)                           \
+    {                                                         \
+        .path = name, .type = CONFIG_TYPE_##kind,             \
+        .offset = offsetof(struct config, field), __VA_ARGS__ \
+    }
+#define WORDS(...)        \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__, NULL \
+    }
+#define RANGE(low, high) .min = low, .max = high
+#define GENERATED .when = "task.data.format=generated"
+#define BUILTIN .when = "trainer.command=[]"
+#define SGD .when = "trainer.builtin.optimizer.name=sgd"
+#define REINFORCE .when = "search.strategy=reinforce"
+#define BUDGET .initial = "unlimited", .zero = "unlimited", .may_change = true
+
+const struct config_key config_schema[] = {
+    KEY("name", TEXT, name, .initial = "archway", .may_change = true,
+        .help = "Name of the run, shown in reports."),
+    KEY("seed", UINT64, seed, RANGE(0, 9223372036854775807.0), .initial = "1",
+        .help = "Seed of every random choice; same seed, same choices."),
+
+    KEY("task.kind", TEXT, task.kind, .choices = WORDS("image-classification"),
+        .initial = "image-classification", .help = "What the child networks learn."),
+    KEY("task.data.format", CHOICE, task.data.format,
+        .choices = WORDS("idx", "cifar10", "cifar100", "generated"), .initial = "idx",
+        .help = "Format of the data files: IDX as of MNIST (plain or .gz), the binary "
+                "version of CIFAR, or images made up for machines without data."),
+    KEY("task.data.path", PATH, task.data.path,
+        .initial = "/usr/share/datasets/fashion-mnist",
+        .when = "task.data.format=idx|cifar10|cifar100",
+        .help = "Folder of the data files."),
+    KEY("task.data.whiten", CHOICE, task.data.whiten,
+        .choices = WORDS("none", "channel", "zca"), .initial = "channel",
+        .help = "Normalise the images: each channel to mean 0 and variance 1, or ZCA."),
+    KEY("task.data.classes", INT, task.data.classes, RANGE(2, 256), .initial = "10",
+        GENERATED, .help = "Classes of generated images."),
+    KEY("task.data.height", INT, task.data.height, RANGE(1, 1024), .initial = "28",
+        GENERATED, .help = "Height of generated images, in pixels."),
+    KEY("task.data.width", INT, task.data.width, RANGE(1, 1024), .initial = "28",
+        GENERATED, .help = "Width of generated images, in pixels."),
+    KEY("task.data.channels", INT, task.data.channels, RANGE(1, 64), .initial = "1",
+        GENERATED, .help = "Channels of generated images."),
+    KEY("task.data.images", INT, task.data.images, RANGE(2, 10000000), .initial = "6000",
+        GENERATED, .help = "Number of generated images for training and validation."),
+    KEY("task.train", INT, task.train, RANGE(0, INT_MAX), .initial = "auto",
+        .zero = "auto", .help = "Images to train on; auto: 5/6 of the training file."),
+    KEY("task.validation", INT, task.validation, RANGE(0, INT_MAX), .initial = "auto",
+        .zero = "auto",
+        .help = "Images to measure the reward on; auto: 1/6 of the training file."),
+
+    KEY("space.name", CHOICE, space.name, .choices = WORDS("conv-chain"),
+        .initial = "conv-chain", .help = "The space of architectures."),
+    KEY("space.layers", INT, space.conv_chain.layers, RANGE(1, 64), .initial = "6",
+        .help = "Layers of the first architectures."),
+    KEY("space.filter_heights", INT_LIST, space.conv_chain.filter_heights, RANGE(1, 31),
+        .initial = "[1, 3, 5, 7]", .help = "Choices of a layer's filter height."),
+    KEY("space.filter_widths", INT_LIST, space.conv_chain.filter_widths, RANGE(1, 31),
+        .initial = "[1, 3, 5, 7]", .help = "Choices of a layer's filter width."),
+    KEY("space.filters", INT_LIST, space.conv_chain.filters, RANGE(1, 4096),
+        .initial = "[24, 36, 48, 64]", .help = "Choices of a layer's number of filters."),
+    KEY("space.strides", INT_LIST, space.conv_chain.strides, RANGE(1, 16),
+        .initial = "[1, 2, 3]", .help = "Choices of a layer's stride."),
+    KEY("space.skip", BOOL, space.conv_chain.skip, .initial = "false",
+        .help = "Also search which earlier layers feed a layer."),
+    KEY("space.grow.every", INT, space.conv_chain.grow_every, RANGE(0, INT_MAX),
+        .initial = "never", .zero = "never",
+        .help = "Proposals of the search after which architectures get deeper."),
+    KEY("space.grow.by", INT, space.conv_chain.grow_by, RANGE(0, 63), .initial = "0",
+        .help = "Layers that are added each time."),
+
+    KEY("trainer.command", COMMAND, trainer.command_count, .initial = "[]",
+        .help = "Words of an external trainer's command; [] is the built-in trainer."),
+    KEY("trainer.builtin.epochs", INT, trainer.builtin.epochs, RANGE(1, 10000),
+        .initial = "10", BUILTIN, .help = "Epochs that each child network is trained."),
+    KEY("trainer.builtin.batch", INT, trainer.builtin.batch, RANGE(1, 65536),
+        .initial = "128", BUILTIN, .help = "Images of a training step."),
+    KEY("trainer.builtin.optimizer.name", CHOICE, trainer.builtin.optimizer.name,
+        .choices = WORDS("sgd", "adam"), .initial = "sgd", BUILTIN,
+        .help = "Optimiser of the child networks."),
+    KEY("trainer.builtin.optimizer.lr", REAL, trainer.builtin.optimizer.lr,
+        RANGE(1e-9, 1000), .initial = "0.1", BUILTIN, .help = "Learning rate."),
+    KEY("trainer.builtin.optimizer.momentum", REAL, trainer.builtin.optimizer.momentum,
+        RANGE(0, 0.9999), .initial = "0.9", SGD, .help = "Momentum."),
+    KEY("trainer.builtin.optimizer.weight_decay", REAL,
+        trainer.builtin.optimizer.weight_decay, RANGE(0, 10), .initial = "0.0001",
+        BUILTIN, .help = "Weight decay, added to the gradient."),
+    KEY("trainer.builtin.optimizer.nesterov", BOOL, trainer.builtin.optimizer.nesterov,
+        .initial = "true", SGD, .help = "Nesterov's form of the momentum."),
+    KEY("trainer.builtin.schedule.name", CHOICE, trainer.builtin.schedule.name,
+        .choices = WORDS("constant", "step", "cosine"), .initial = "constant", BUILTIN,
+        .help = "How the learning rate changes over the epochs."),
+    KEY("trainer.builtin.schedule.every", INT, trainer.builtin.schedule.every,
+        RANGE(1, 10000), .initial = "30", .when = "trainer.builtin.schedule.name=step",
+        .help = "Epochs between two drops of the learning rate."),
+    KEY("trainer.builtin.schedule.factor", REAL, trainer.builtin.schedule.factor,
+        RANGE(0, 1), .initial = "0.1", .when = "trainer.builtin.schedule.name=step",
+        .help = "Factor of the learning rate at each drop."),
+    KEY("trainer.builtin.schedule.final", REAL, trainer.builtin.schedule.final,
+        RANGE(0, 1), .initial = "0", .when = "trainer.builtin.schedule.name=cosine",
+        .help = "Learning rate at the end, as a share of the first."),
+    KEY("trainer.builtin.augment.pad", INT, trainer.builtin.augment.pad, RANGE(0, 64),
+        .initial = "2", BUILTIN,
+        .help = "Pixels of zeros around an image before a random crop; 0: no crop."),
+    KEY("trainer.builtin.augment.flip", BOOL, trainer.builtin.augment.flip,
+        .initial = "true", BUILTIN, .help = "Flip images left to right at random."),
+
+    KEY("reward.metric", TEXT, reward.metric, .initial = "val_accuracy",
+        .help = "Metric of the training curve that the reward is made of."),
+    KEY("reward.last_epochs", INT, reward.last_epochs, RANGE(0, 10000), .initial = "5",
+        .zero = "all", .help = "How many epochs at the end count."),
+    KEY("reward.reduce", CHOICE, reward.reduce, .choices = WORDS("max", "mean", "last"),
+        .initial = "max", .help = "What is taken of those epochs."),
+    KEY("reward.power", REAL, reward.power, RANGE(0.001, 100), .initial = "3",
+        .help = "The reward is the metric to this power."),
+
+    KEY("search.strategy", CHOICE, search.strategy,
+        .choices = WORDS("reinforce", "random"), .initial = "reinforce",
+        .help = "How architectures are proposed."),
+    KEY("search.trials", INT64, search.trials, RANGE(0, 1e12), .initial = "1000",
+        .zero = "unlimited", .may_change = true,
+        .help = "Budget of trials, both arms together; the first budget to be used up "
+                "ends the search."),
+    KEY("search.hours", REAL, search.hours, RANGE(0, 1e6), BUDGET,
+        .help = "Budget of wall-clock hours."),
+    KEY("search.core_hours", REAL, search.core_hours, RANGE(0, 1e9), BUDGET,
+        .help = "Budget of training, in hours of one core."),
+    KEY("search.gpu_hours", REAL, search.gpu_hours, RANGE(0, 1e9), BUDGET,
+        .help = "Budget of training, in hours of one GPU."),
+    KEY("search.batch", INT, search.batch, RANGE(1, 65536), .initial = "8",
+        .help = "Proposals per policy update; in mode sync also the round."),
+    KEY("search.duplicates", CHOICE, search.duplicates,
+        .choices = WORDS("answer", "train"), .initial = "answer",
+        .help = "An architecture that was trained before: answered from the record, or "
+                "trained again."),
+    KEY("search.controller.layers", INT, search.controller.layers, RANGE(1, 8),
+        .initial = "2", REINFORCE, .help = "LSTM layers of the controller."),
+    KEY("search.controller.hidden", INT, search.controller.hidden, RANGE(1, 4096),
+        .initial = "35", REINFORCE, .help = "Units of an LSTM layer."),
+    KEY("search.controller.init", REAL, search.controller.init, RANGE(0, 10),
+        .initial = "0.08", REINFORCE,
+        .help = "Weights start uniform between minus and plus this."),
+    KEY("search.controller.lr", REAL, search.controller.lr, RANGE(1e-9, 10),
+        .initial = "0.0006", REINFORCE,
+        .help = "Learning rate of the controller (Adam)."),
+    KEY("search.controller.entropy", REAL, search.controller.entropy, RANGE(0, 100),
+        .initial = "0.0001", REINFORCE, .help = "Weight of the policy's entropy."),
+    KEY("search.controller.baseline_decay", REAL, search.controller.baseline_decay,
+        RANGE(0, 0.999999), .initial = "0.95", REINFORCE,
+        .help = "Decay of the moving average of rewards."),
+    KEY("search.controller.clip", REAL, search.controller.clip, RANGE(0, 1e6),
+        .initial = "none", .zero = "none", REINFORCE,
+        .help = "Largest norm of the gradient."),
+
+    KEY("control.strategy", CHOICE, control.strategy,
+        .choices = WORDS("reinforce", "random"), .initial = "random",
+        .help = "Strategy of the control arm."),
+    KEY("control.share", REAL, control.share, RANGE(0, 1), .initial = "0.1",
+        .help = "Share of all trials that the control arm gets, below 1; 0: no control."),
+
+    KEY("run.mode", CHOICE, run.mode, .choices = WORDS("sync", "async"),
+        .initial = "async",
+        .help = "sync: the same history with any number of workers; async: faster, the "
+                "order of results is logged."),
+    KEY("run.trial_timeout", DURATION, run.trial_timeout, RANGE(0.01, 1e8),
+        .initial = "2h", .may_change = true,
+        .help = "A trial that takes longer is stopped and counts as failed."),
+    KEY("run.retries", INT, run.retries, RANGE(0, 1000), .initial = "2",
+        .may_change = true, .help = "Further attempts after a failed one."),
+    KEY("run.on_failure", CHOICE, run.on_failure, .choices = WORDS("skip", "reward-0"),
+        .initial = "skip",
+        .help = "A trial whose attempts all failed: left out, or told as reward 0."),
+    KEY("run.slots", INT, run.slots, RANGE(0, 4096), .initial = "auto", .zero = "auto",
+        .may_change = true,
+        .help = "Trainers side by side on a rank; auto: as many as its cores allow."),
+    KEY("run.prefetch", INT, run.prefetch, RANGE(0, 64), .initial = "1",
+        .may_change = true, .help = "Tasks that wait at a slot beyond the running one."),
+    KEY("run.snapshot_every", DURATION, run.snapshot_every, RANGE(0.01, 1e8),
+        .initial = "1m", .may_change = true, .help = "Time between two snapshots."),
+    KEY("run.heartbeat", DURATION, run.heartbeat, RANGE(0.01, 3600), .initial = "1s",
+        .may_change = true, .help = "Time between a rank's signs of life."),
+    KEY("run.lost_after", DURATION, run.lost_after, RANGE(0.05, 1e6), .initial = "30s",
+        .may_change = true, .help = "Silence after which a rank is given up."),
+    KEY("run.time_limit", DURATION, run.time_limit, RANGE(0, 1e8), .initial = "none",
+        .zero = "none", .may_change = true,
+        .help = "Wall-clock time of one session, which then stops resumably."),
+    KEY("run.cache", PATH, run.cache, .initial = "auto", .zero = "auto",
+        .may_change = true,
+        .help = "Folder of prepared data on each node; auto: TMPDIR or /tmp."),
+
+    KEY("resources.threads_per_trial", INT, resources.threads_per_trial, RANGE(1, 1024),
+        .initial = "1", .help = "Threads of one trainer."),
+    KEY("resources.gpus_per_trial", INT, resources.gpus_per_trial, RANGE(0, 64),
+        .initial = "0", .may_change = true, .help = "GPUs handed to one trainer."),
+    KEY("resources.memory_per_trial", SIZE, resources.memory_per_trial, RANGE(0, 0x1p60),
+        .initial = "2GiB", .zero = "unlimited", .may_change = true,
+        .help = "Memory that one trainer may use."),
+    KEY("resources.oversubscribe", BOOL, resources.oversubscribe, .initial = "false",
+        .may_change = true, .help = "Let slots share cores; they are then not pinned."),
+    {.path = NULL},
+};
+
+const struct config_preset config_presets[] = {
+    {"nas-2017",
+     "Zoph & Le, Neural Architecture Search with Reinforcement Learning (ICLR 2017), "
+     "convolutional search on CIFAR-10; task.data.path is for you to set.",
+     "task: {data: {format: cifar10, whiten: zca}, train: 45000, validation: 5000}\n"
+     "space: {name: conv-chain, layers: 6, filter_heights: [1, 3, 5, 7],\n"
+     "        filter_widths: [1, 3, 5, 7], filters: [24, 36, 48, 64],\n"
+     "        strides: [1, 2, 3], skip: false, grow: {every: 1600, by: 2}}\n"
+     "trainer: {builtin: {epochs: 50, batch: 128, augment: {pad: 4, flip: true},\n"
+     "          optimizer: {name: sgd, lr: 0.1, momentum: 0.9, nesterov: true,\n"
+     "                      weight_decay: 1e-4},\n"
+     "          schedule: {name: constant}}}\n"
+     "reward: {metric: val_accuracy, last_epochs: 5, reduce: max, power: 3}\n"
+     "search: {strategy: reinforce, trials: 12800, batch: 8,\n"
+     "         controller: {layers: 2, hidden: 35, init: 0.08, lr: 6e-4}}\n"},
+    {"random",
+     "Random search: uniform architectures, every one trained on its own, no control arm "
+     "(it would be the same).",
+     "search: {strategy: random}\n"
+     "control: {share: 0}\n"},
+    {NULL, NULL, NULL},
+};
+
+const struct config_key *config_find(const char *path)
+{
+    for (const struct config_key *key = config_schema; key->path; key++) {
+        if (strcmp(key->path, path) == 0)
+            return key;
+    }
+    return NULL;
+}
+
+const struct config_preset *config_find_preset(const char *name)
+{
+    for (const struct config_preset *p = config_presets; p->name; p++) {
+        if (strcmp(p->name, name) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+void config_defaults(struct config *config)
+{
+    memset(config, 0, sizeof *config);
+    for (const struct config_key *key = config_schema; key->path; key++)
+        config_value_initial(key, config);
+}
