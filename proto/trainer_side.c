@@ -199,6 +199,19 @@ void trainer_order_fini(struct trainer_order *order)
     order->architecture = order->hyperparameters = NULL;
 }
 
+/* Contradictions among the overridden keys. Over how many epochs the reward is taken is not
+ * the trainer's business, and need not fit a task of fewer epochs. */
+static int check_override(struct config *changed, struct error *err)
+{
+    int last_epochs = changed->reward.last_epochs;
+    changed->reward.last_epochs = 0;
+    int rc = config_check(changed, "hyperparameters", err);
+    changed->reward.last_epochs = last_epochs;
+    if (rc < 0 && err)
+        err->status = ERROR_PEER;
+    return rc < 0 ? ERROR_PEER : 0;
+}
+
 int trainer_side_override(struct config *config, const json_t *hyperparameters,
                           struct error *err)
 {
@@ -209,11 +222,8 @@ int trainer_side_override(struct config *config, const json_t *hyperparameters,
         return error_set(err, ERROR_SYSTEM, "no memory for the configuration");
     *changed = *config;
     int rc = config_json_apply(changed, "trainer.builtin", hyperparameters, true, err);
-    if (rc == 0 && config_check(changed, "hyperparameters", err) < 0) {
-        rc = ERROR_PEER;
-        if (err)
-            err->status = rc;
-    }
+    if (rc == 0)
+        rc = check_override(changed, err);
     if (rc == 0)
         *config = *changed;
     free(changed);
