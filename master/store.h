@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots: the whole state of a run in one HDF5 file, readable with h5py and h5dump.
  *
- *   /meta       attributes: version, archway, seed, space, strategy, name, trials,
- *               journal_offset, created (ISO 8601), config (YAML text), complete = 1
- *               (written last: a file without it is not a snapshot)
+ *   /meta       attributes: version, archway, seed, space, strategy, name, trials, told,
+ *               journal_offset, created (ISO 8601), config (YAML text), arrays (names of
+ *               the state's arrays, one a line), complete = 1 (written last: a file
+ *               without it is not a snapshot)
  *   /trials     one compound row a trial: id, tokens (variable length u16), depth, state,
  *               epochs, val_accuracy, reward, seconds, worker, slot, policy_version,
- *               params, flops, arm, arm_index, attempts, failure, seed, same_as, hash_low,
- *               hash_high, log_probability, proposed_at, finished_at, reason (string)
- *   /curves     one row an epoch: trial, epoch, train_loss, train_accuracy, val_loss,
- *               val_accuracy, lr, seconds
+ *               params, flops, arm, arm_index, attempts, failure, kind, seed, same_as,
+ *               hash_low, hash_high, log_probability, proposed_at, finished_at, reason
+ *               (string)
+ *   /curves     one row an epoch: trial, epoch (from 1), train_loss, train_accuracy,
+ *               val_loss, val_accuracy, lr, seconds; in the order of the trials
  *   /hours      attributes of struct ledger_hours
  *   /in_flight  ids of trials that were queued, running or waiting
  *   /rng        attributes: algorithm, key; streams are keyed by purpose and trial, so the
  *               position is the number of trials
  *   every array of the state bag under its own name (/controller/..., /optimizer/...)
  *
- * Enumerations are HDF5 enums, so tools show names. Datasets carry fletcher32 checksums.
+ * Enumerations are HDF5 enums, so tools show names. Datasets carry fletcher32 checksums;
+ * the HDF5 user block (512 bytes that HDF5 tools skip) signs the whole file: a file that
+ * was damaged, cut short or changed by another program is not read.
  * Written as DIR/snapshot.h5.tmp, fsync, then snapshot.h5 -> snapshot.prev.h5 and
  * tmp -> snapshot.h5 by rename, fsync of the folder: the last two are kept, and one valid
  * one is there at every moment. */
@@ -40,11 +44,13 @@ struct snapshot {
     struct state state;      /* likewise */
 };
 
-/* Write a snapshot of these to folder DIR; blocking. */
+/* Write a snapshot of these to folder DIR; blocking. The last ones stay valid when it
+ * fails. A caller that limits file sizes ignores SIGXFSZ. */
 int store_write(const char *dir, const struct snapshot *s, struct error *err);
 /* Read the newest valid one: snapshot.h5, else snapshot.prev.h5 (ret_note, may be NULL,
  * then tells why the first was not taken; caller frees). ERROR_CORRUPT when neither is
- * valid, ERROR_INPUT when neither exists or both are of a newer version.
+ * valid, ERROR_INPUT when neither exists or the newest is of a newer version (an older one
+ * behind it is not taken then: a downgrade shall not pass unnoticed).
  * Caller frees with snapshot_fini. */
 int store_read(const char *dir, struct snapshot *ret, char **ret_note, struct error *err);
 void snapshot_fini(struct snapshot *s);
