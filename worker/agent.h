@@ -16,9 +16,12 @@ struct agent;
 struct agent_options {
     const char *trainer_path;  /* built-in trainer's executable; borrowed */
     const struct clock *clock; /* borrowed */
+    double start_timeout;      /* seconds a trainer may take to get ready; 0: 300 */
 };
 
-/* Detects the machine (hwloc), queues HELLO. `wire` is borrowed. */
+/* Detects the machine (hwloc), queues HELLO. `wire` is borrowed. Trainers die with the
+ * thread that calls agent_step, so that must be the one that lives longest. SIGPIPE is
+ * ignored until agent_free when nobody has chosen otherwise. */
 int agent_new(struct wire *wire, const struct agent_options *options, struct agent **ret,
               struct error *err);
 /* Take messages, read trainers, enforce deadlines, reap, respawn, send. Never blocks.
@@ -30,6 +33,8 @@ int agent_step(struct agent *a, struct error *err);
 bool agent_wait(struct agent *a, int extra_fd, int timeout_ms);
 /* A signal asked this rank to end: if no STOP comes within a grace time, stop by itself. */
 void agent_interrupt(struct agent *a);
+/* After agent_step returned 0: did STOP say that no rank was lost? As wire_close wants it. */
+bool agent_clean(const struct agent *a);
 /* Kill and reap whatever still runs; NULL is allowed. */
 void agent_free(struct agent *a);
 

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a slot's process: start, watch, end, start again. Every way in which a
+ * process can go wrong ends in one of two functions: ended() when it ended itself,
+ * slot_kill() when we end it; both leave the slot ready to start the next one after a
+ * pause that grows while nothing succeeds. */
+#include "worker/slot_private.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "proto/trainer_protocol.h"
+
+static const double kill_grace = 2;   /* seconds from SIGTERM to SIGKILL */
+static const double stop_grace = 0.5; /* likewise when the run stops */
+static const double end_grace = 1;    /* from the end of its output to its own end */
+static const double reap_interval = .002;
+static const double check_interval = 1; /* between looks at life and memory */
+static const double first_pause = 0.1, longest_pause = 5; /* between failed starts */
+
+static double now_of(const struct slot *s)
+{
+    return clock_now(s->settings->clock);
+}
+
+int slot_new(const struct slot_settings *settings, int index,
+             const struct message_slot *place, struct slot **ret, struct error *err)
+{
+    const struct process_settings about = {settings->config->resources.threads_per_trial,
+                                           place->devices, settings->rocm};
+    struct slot *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(err, ERROR_SYSTEM, "slot %d: out of memory", index);
+    s->settings = settings;
+    s->index = index;
+    s->place = *place;
+    s->process = (struct process){0, -1, -1, -1};
+    s->due = now_of(s);
+    slot_tasks_init(s);
+    trainer_log_init(&s->log, settings->log_folder, settings->rank, index);
+    s->environment = process_environment((const char *const *)environ, &about);
+    if (!s->environment) {
+        slot_free(s);
+        return error_set(err, ERROR_SYSTEM, "slot %d: out of memory", index);
+    }
+    *ret = s;
+    return 0;
+}
+
+void slot_free(struct slot *s)
+{
+    if (!s)
+        return;
+    process_destroy(&s->process);
+    slot_tasks_clear(s);
+    line_reader_fini(&s->from);
+    line_writer_fini(&s->to);
+    trainer_log_fini(&s->log);
+    process_environment_free(s->environment);
+    free(s);
+}
+
+static int watch(struct slot *s, int operation, enum slot_stream stream, uint32_t events)
+{
+    const int fds[] = {s->process.in, s->process.out, s->process.err};
+    struct epoll_event event = {.events = events,
+                                .data.u64 = SLOT_EVENT(s->index, stream)};
+    return epoll_ctl(s->settings->epoll, operation, fds[stream], &event);
+}
+
+/* Close what connects us with the process but its standard error, and forget what was
+ * under way in both directions. */
+static void disconnect(struct slot *s)
+{
+    if (s->process.in >= 0)
+        close(s->process.in);
+    if (s->process.out >= 0)
+        close(s->process.out);
+    s->process.in = s->process.out = -1;
+    s->writable_wanted = false;
+    line_reader_fini(&s->from);
+    line_writer_fini(&s->to);
+}
+
+static void pause_before_start(struct slot *s)
+{
+    double pause = s->failures > 1 ? ldexp(first_pause, s->failures - 2) : 0;
+    s->state = SLOT_WAITING;
+    s->due = now_of(s) + (pause < longest_pause ? pause : longest_pause);
+}
+
+/* The first task failed with the process; without a task there is nobody to tell. */
+static void fail_first(struct slot *s, int failure, const char *reason)
+{
+    if (s->first)
+        slot_tasks_finish(s, failure, NAN, NAN, NAN, reason);
+    else if (!s->stopped)
+        log_message(LOG_WARNING, "rank %d slot %d: %s", s->settings->rank, s->index,
+                    reason);
+    if (s->failures < 16)
+        s->failures++;
+}
+
+static void slot_kill(struct slot *s, double grace)
+{
+    process_signal(&s->process, SIGTERM);
+    disconnect(s);
+    slot_tasks_unsend(s);
+    s->state = SLOT_KILLED;
+    s->due = now_of(s) + grace;
+}
+
+static void fail_and_kill(struct slot *s, int failure, const char *reason)
+{
+    fail_first(s, failure, reason);
+    slot_kill(s, kill_grace);
+}
+
+/* --- starting ----------------------------------------------------------------------- */
+
+static bool greet(struct slot *s)
+{
+    char *line = trainer_encode_hello(s->settings->config, s->index, s->settings->cache);
+    bool ok = line && line_writer_put(&s->to, line);
+    free(line);
+    return ok;
+}
+
+static void start(struct slot *s, double now)
+{
+    const struct config_resources *resources = &s->settings->config->resources;
+    const struct process_spec spec = {
+        .argv = s->settings->argv,
+        .environment = (const char *const *)s->environment,
+        .cpus = s->place.cpus,
+        /* Drivers of accelerators map far more than they use. */
+        .memory = s->place.devices[0] ? 0 : resources->memory_per_trial,
+    };
+    struct error err = {0};
+
+    trainer_log_restart(&s->log);
+    if (process_start(&spec, &s->process, &err)) {
+        fail_first(s, FAILURE_START, err.text);
+        pause_before_start(s);
+        return;
+    }
+    s->state = SLOT_STARTING;
+    s->due = now + s->settings->start_timeout;
+    s->next_check = now + check_interval;
+    s->ahead = 0;
+    if (watch(s, EPOLL_CTL_ADD, SLOT_STDOUT, EPOLLIN) ||
+        watch(s, EPOLL_CTL_ADD, SLOT_STDERR, EPOLLIN) ||
+        watch(s, EPOLL_CTL_ADD, SLOT_STDIN, 0) || !greet(s))
+        fail_and_kill(s, FAILURE_START, "the agent is out of memory or descriptors");
+}
+
+/* --- ending ------------------------------------------------------------------------- */
+
+static bool was_ready(const struct slot *s)
+{
+    return s->state == SLOT_ENDING ? s->was_ready : s->state == SLOT_READY;
+}
+
+/* Why it ended, with the last line of its standard error: the reason of most crashes. */
+static void explain_end(struct slot *s, int status, char *reason, size_t size)
+{
+    char how[128], line[256];
+    process_describe(status, how, sizeof how);
+    while (s->process.err >= 0 && trainer_log_read(&s->log, s->process.err) > 0)
+        ;
+    trainer_log_last_line(&s->log, line, sizeof line);
+    snprintf(reason, size, "the trainer %s%s%s%s%s",
+             WIFSIGNALED(status) ? "was killed by " : "ended with ", how,
+             was_ready(s) ? "" : " before it was ready", line[0] ? ": " : "", line);
+}
+
+/* What it wrote before it ended still counts. */
+static void drain_output(struct slot *s)
+{
+    while (s->process.out >= 0 && line_reader_fill(&s->from, s->process.out) > 0)
+        if (!slot_lines_take(s, NULL))
+            return;
+}
+
+/* It is reaped; `was_ours`: we killed it and have told why. */
+static void ended(struct slot *s, int status, bool was_ours)
+{
+    char reason[TRIAL_REASON];
+    if (!was_ours)
+        drain_output(s);
+    /* To end in good order between two tasks is nobody's failure. */
+    if (!was_ours && (s->first || status || !was_ready(s))) {
+        explain_end(s, status, reason, sizeof reason);
+        fail_first(s, was_ready(s) ? FAILURE_EXIT : FAILURE_START, reason);
+    }
+    disconnect(s);
+    process_close(&s->process);
+    slot_tasks_unsend(s);
+    pause_before_start(s);
+}
+
+/* One of its ends is closed: it is gone, or has a moment to go. */
+static void expect_end(struct slot *s)
+{
+    if (s->state == SLOT_ENDING)
+        return;
+    s->was_ready = s->state == SLOT_READY;
+    s->state = SLOT_ENDING;
+    s->due = now_of(s) + end_grace;
+}
+
+static void input_closed(struct slot *s)
+{
+    close(s->process.in);
+    s->process.in = -1;
+    line_writer_fini(&s->to);
+    expect_end(s);
+}
+
+/* Its output is over: most likely it is gone, and waitpid will say how. */
+static void output_closed(struct slot *s)
+{
+    close(s->process.out);
+    s->process.out = -1;
+    expect_end(s);
+}
+
+/* --- events ------------------------------------------------------------------------- */
+
+static void read_output(struct slot *s)
+{
+    struct error err = {0};
+    int got = line_reader_fill(&s->from, s->process.out);
+    if (got > 0 && !slot_lines_take(s, &err))
+        fail_and_kill(s, FAILURE_PROTOCOL, err.text);
+    else if (got < 0)
+        output_closed(s);
+}
+
+static void write_input(struct slot *s)
+{
+    int left = line_writer_flush(&s->to, s->process.in);
+    bool wanted = left == 0;
+    if (left < 0)
+        input_closed(s);
+    else if (wanted != s->writable_wanted &&
+             watch(s, EPOLL_CTL_MOD, SLOT_STDIN, wanted ? EPOLLOUT : 0) == 0)
+        s->writable_wanted = wanted;
+}
+
+void slot_handle(struct slot *s, enum slot_stream stream)
+{
+    if (stream == SLOT_STDOUT && s->process.out >= 0) {
+        read_output(s);
+    } else if (stream == SLOT_STDERR && s->process.err >= 0) {
+        if (trainer_log_read(&s->log, s->process.err) < 0) {
+            close(s->process.err);
+            s->process.err = -1;
+        }
+    } else if (stream == SLOT_STDIN && s->process.in >= 0) {
+        /* With nothing to write, the only news can be that nobody reads any more. */
+        if (s->to.start < s->to.end)
+            write_input(s);
+        else
+            input_closed(s);
+    }
+}
+
+/* --- what is due -------------------------------------------------------------------- */
+
+static void check_task(struct slot *s, double now)
+{
+    char limit[32], reason[TRIAL_REASON];
+    const struct slot_task *t = s->first;
+    if (!t || isnan(t->started))
+        return;
+    if (t->cancelled && now >= t->kill_at) {
+        slot_kill(s, kill_grace);
+    } else if (!t->cancelled && now >= t->started + t->task.timeout) {
+        text_format_duration(t->task.timeout, limit, sizeof limit);
+        snprintf(reason, sizeof reason, "no result within %s (run.trial_timeout)", limit);
+        fail_and_kill(s, FAILURE_TIMEOUT, reason);
+    }
+}
+
+static void check_process(struct slot *s, double now)
+{
+    int64_t limit = s->settings->config->resources.memory_per_trial;
+    char used[32], allowed[32], reason[TRIAL_REASON];
+    int status;
+    if (now < s->next_check)
+        return;
+    s->next_check = now + check_interval;
+    if (process_reap(&s->process, &status)) {
+        ended(s, status, false);
+        return;
+    }
+    int64_t bytes = limit > 0 ? process_memory(&s->process) : 0;
+    if (bytes <= limit)
+        return;
+    text_format_size((double)bytes, used, sizeof used);
+    text_format_size((double)limit, allowed, sizeof allowed);
+    snprintf(reason, sizeof reason,
+             "the trainer used %s of memory (resources.memory_per_trial allows %s)", used,
+             allowed);
+    fail_and_kill(s, FAILURE_EXIT, reason);
+}
+
+static void check_start(struct slot *s, double now)
+{
+    char limit[32], reason[TRIAL_REASON];
+    if (now < s->due)
+        return;
+    text_format_duration(s->settings->start_timeout, limit, sizeof limit);
+    snprintf(reason, sizeof reason, "the trainer was not ready within %s", limit);
+    fail_and_kill(s, FAILURE_START, reason);
+}
+
+static void wait_for_end(struct slot *s, double now)
+{
+    int status;
+    if (process_reap(&s->process, &status)) {
+        ended(s, status, s->state == SLOT_KILLED);
+    } else if (now >= s->due && s->state == SLOT_ENDING) {
+        fail_and_kill(s, s->was_ready ? FAILURE_EXIT : FAILURE_START,
+                      "the trainer closed its input or output and did not end");
+    } else if (now >= s->due) {
+        process_signal(&s->process, SIGKILL);
+        s->due = INFINITY;
+    }
+}
+
+void slot_step(struct slot *s)
+{
+    double now = now_of(s);
+    if (s->state == SLOT_WAITING && !s->stopped && now >= s->due)
+        start(s, now);
+    if (s->state == SLOT_ENDING || s->state == SLOT_KILLED)
+        wait_for_end(s, now);
+    if (s->state == SLOT_STARTING)
+        check_start(s, now);
+    if (s->state == SLOT_READY)
+        check_task(s, now);
+    if (s->state == SLOT_STARTING || s->state == SLOT_READY)
+        check_process(s, now);
+    if (s->state == SLOT_READY && !slot_tasks_send(s, now))
+        fail_and_kill(s, FAILURE_START, "the agent is out of memory");
+    if (s->process.in >= 0 && s->to.start < s->to.end && !s->writable_wanted)
+        write_input(s);
+}
+
+double slot_due(const struct slot *s)
+{
+    const struct slot_task *t = s->first;
+    double due = s->due;
+    if (s->state == SLOT_WAITING)
+        return s->stopped ? INFINITY : due;
+    if (s->state == SLOT_ENDING || s->state == SLOT_KILLED)
+        return now_of(s) + reap_interval;
+    if (s->state == SLOT_READY)
+        due = INFINITY;
+    if (s->state == SLOT_READY && t && !isnan(t->started))
+        due = t->cancelled ? t->kill_at : t->started + t->task.timeout;
+    return due < s->next_check ? due : s->next_check;
+}
+
+void slot_stop(struct slot *s)
+{
+    s->stopped = true;
+    slot_tasks_clear(s);
+    if (s->process.pid > 0)
+        slot_kill(s, stop_grace);
+}
+
+bool slot_gone(const struct slot *s)
+{
+    return s->process.pid == 0;
+}
+
+bool slot_busy(const struct slot *s)
+{
+    return s->first != NULL;
+}

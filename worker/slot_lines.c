@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a trainer says, line by line, checked against what it may say now. A trainer is
+ * not trusted: whatever it writes costs it the attempt and its life, never the agent.
+ * Lines about a cancelled attempt crossed with the cancel and are passed over. */
+#include "worker/slot_private.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/trainer_protocol.h"
+
+static bool take_ready(struct slot *s, const struct trainer_line *line, struct error *err)
+{
+    if (s->state != SLOT_STARTING) {
+        error_set(err, ERROR_PEER, "the trainer said \"ready\" twice");
+        return false;
+    }
+    s->state = SLOT_READY;
+    s->ahead = line->queue < 0 ? 0 : line->queue;
+    if (s->ahead > SLOT_AHEAD_MAX)
+        s->ahead = SLOT_AHEAD_MAX;
+    return true;
+}
+
+static bool out_of_memory(struct error *err)
+{
+    error_set(err, ERROR_SYSTEM, "the agent is out of memory");
+    return false;
+}
+
+/* The reward metric of an epoch, where trainer_decode_line put it. */
+static float *reward_value(const struct slot *s, struct trial_epoch *e)
+{
+    const char *metric = s->settings->config->reward.metric;
+    if (strcmp(metric, "val_loss") == 0)
+        return &e->val_loss;
+    if (strcmp(metric, "train_accuracy") == 0)
+        return &e->train_accuracy;
+    if (strcmp(metric, "train_loss") == 0)
+        return &e->train_loss;
+    return strcmp(metric, "lr") == 0 ? &e->lr : &e->val_accuracy;
+}
+
+static void explain_nan(const struct slot *s, uint32_t epoch, char *reason, size_t size)
+{
+    snprintf(reason, size, "%.200s is not a number at epoch %u",
+             s->settings->config->reward.metric, epoch);
+}
+
+static bool take_progress(struct slot *s, struct slot_task *t,
+                          const struct trainer_line *line, struct error *err)
+{
+    if (t->cancelled)
+        return true;
+    if (line->epoch <= t->epoch_count || line->epoch > TRIAL_MAX_EPOCHS) {
+        error_set(err, ERROR_PEER,
+                  "the trainer reported epoch %u after epoch %u (allowed: ascending, at "
+                  "most %d)",
+                  line->epoch, t->epoch_count, TRIAL_MAX_EPOCHS);
+        return false;
+    }
+    if (!slot_task_put_epoch(t, line->epoch, &line->values))
+        return out_of_memory(err);
+    struct message_progress progress = {.trial = t->task.trial,
+                                        .attempt = t->task.attempt,
+                                        .slot = s->index,
+                                        .epoch = line->epoch,
+                                        .values = line->values};
+    s->settings->sink.progress(s->settings->sink.context, &progress);
+    if (line->not_finite) {
+        /* Nothing that follows can mend it. */
+        char reason[TRIAL_REASON];
+        explain_nan(s, line->epoch, reason, sizeof reason);
+        slot_tasks_tell(s, FAILURE_NAN, NAN, NAN, NAN, reason);
+        slot_cancel(s, line->trial, line->attempt);
+        s->failures = 0;
+    }
+    return true;
+}
+
+static void merge_value(float *value, float newer)
+{
+    if (!isnan(newer))
+        *value = newer;
+}
+
+/* The metrics of a result restate the last epoch, or are the only one. */
+static bool merge_result(struct slot_task *t, const struct trainer_line *line)
+{
+    if (!line->has_metrics)
+        return true;
+    if (!t->epoch_count)
+        return slot_task_put_epoch(t, 1, &line->values);
+    struct trial_epoch *last = &t->epochs[t->epoch_count - 1];
+    merge_value(&last->train_loss, line->values.train_loss);
+    merge_value(&last->train_accuracy, line->values.train_accuracy);
+    merge_value(&last->val_loss, line->values.val_loss);
+    merge_value(&last->val_accuracy, line->values.val_accuracy);
+    merge_value(&last->lr, line->values.lr);
+    merge_value(&last->seconds, line->values.seconds);
+    return true;
+}
+
+static bool take_result(struct slot *s, struct slot_task *t,
+                        const struct trainer_line *line, struct error *err)
+{
+    char reason[TRIAL_REASON] = "";
+    int failure = FAILURE_NONE;
+    if (line->failed) {
+        failure = FAILURE_TRAINER;
+        snprintf(reason, sizeof reason, "%s", line->reason);
+    } else if (!merge_result(t, line)) {
+        return out_of_memory(err);
+    } else if (line->not_finite) {
+        failure = FAILURE_NAN;
+        explain_nan(s, t->epoch_count, reason, sizeof reason);
+    } else if (!t->epoch_count ||
+               !isfinite(*reward_value(s, &t->epochs[t->epoch_count - 1]))) {
+        failure = FAILURE_NAN;
+        snprintf(reason, sizeof reason, "the trainer's last epoch has no %.200s",
+                 s->settings->config->reward.metric);
+    }
+    slot_tasks_finish(s, failure, line->seconds, line->params, line->flops, reason);
+    s->failures = 0;
+    return true;
+}
+
+static bool take_line(struct slot *s, const char *text, size_t size, struct error *err)
+{
+    struct trainer_line line;
+    if (size > TRAINER_LINE_MAX) {
+        error_set(err, ERROR_PEER, "the trainer wrote a line of %zu bytes (allowed: %d)",
+                  size, TRAINER_LINE_MAX);
+        return false;
+    }
+    if (trainer_decode_line(text, size, s->settings->config->reward.metric, &line, err))
+        return false;
+    if (line.type == TRAINER_READY)
+        return take_ready(s, &line, err);
+    struct slot_task *t = slot_tasks_find(s, line.trial, line.attempt);
+    if (!t) {
+        error_set(err, ERROR_PEER, "the trainer spoke of trial %llu attempt %d%s",
+                  (unsigned long long)line.trial, line.attempt,
+                  s->sent ? " while another was its turn" : ", which it was not given");
+        return false;
+    }
+    return line.type == TRAINER_PROGRESS ? take_progress(s, t, &line, err)
+                                         : take_result(s, t, &line, err);
+}
+
+bool slot_lines_take(struct slot *s, struct error *err)
+{
+    const char *line;
+    size_t size;
+    while (line_reader_next(&s->from, &line, &size))
+        if (!take_line(s, line, size, err))
+            return false;
+    if (line_reader_partial(&s->from) > TRAINER_LINE_MAX) {
+        error_set(err, ERROR_PEER,
+                  "the trainer wrote a line of more than %d bytes (allowed: %d)",
+                  TRAINER_LINE_MAX, TRAINER_LINE_MAX);
+        return false;
+    }
+    return true;
+}
