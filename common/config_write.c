@@ -11,6 +11,8 @@
 
 #include "common/text.h"
 
+enum { COMMENT_WIDTH = 80 };
+
 bool config_value_equal(const struct config_key *key, const struct config *a,
                         const struct config *b)
 {
@@ -274,13 +276,35 @@ static int append_sections(const char *before, const char *path, struct text *ou
     return depth;
 }
 
+/* A sentence as comment lines of at most COMMENT_WIDTH columns where words allow. */
+static void append_wrapped(const char *sentence, int indent, struct text *out)
+{
+    int column = 0;
+    while (*sentence) {
+        int n = (int)strcspn(sentence, " ");
+        if (column > 0 && column + 1 + n > COMMENT_WIDTH) {
+            text_append(out, "\n");
+            column = 0;
+        }
+        if (column == 0)
+            text_append(out, "%*s#", indent, "");
+        text_append(out, " %.*s", n, sentence);
+        column += (column == 0 ? indent + 1 : 0) + 1 + n;
+        sentence += n + (sentence[n] == ' ');
+    }
+    text_append(out, "\n");
+}
+
 static void append_comment(const struct config_key *key, int depth, struct text *out)
 {
     struct text allowed;
     text_init(&allowed);
+    text_append(&allowed, "Allowed: ");
     config_format_allowed(key, &allowed);
-    text_append(out, "%*s# %s\n%*s# Allowed: %s.\n", 4 * depth, "", key->help, 4 * depth,
-                "", allowed.failed ? "" : allowed.data);
+    text_append(&allowed, ".");
+    append_wrapped(key->help, 4 * depth, out);
+    if (!allowed.failed)
+        append_wrapped(allowed.data, 4 * depth, out);
     out->failed |= allowed.failed;
     text_fini(&allowed);
 }

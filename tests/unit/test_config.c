@@ -627,6 +627,13 @@ START_TEST(keys_that_do_not_apply_are_left_out)
     ck_assert_ptr_nonnull(strstr(text, "            factor: 0.1\n"));
     ck_assert_ptr_nonnull(
         strstr(text, "    # Allowed: sync or async.\n    mode: async\n"));
+    for (char *line = text; *line; line += strcspn(line, "\n") + 1)
+        ck_assert_uint_le(strcspn(line, "\n"), 80);
+    ck_assert_ptr_nonnull(strstr(text,
+                                 "        # Format of the data files: IDX as of MNIST "
+                                 "(plain or .gz), the binary version\n"
+                                 "        # of CIFAR, or images made up for machines "
+                                 "without data.\n"));
     free(text);
     ck_assert_int_eq(config_set(&config, "trainer.command=[./t]", &err), 0);
     ck_assert(!config_applies(&config, config_find("trainer.builtin.epochs")));
