@@ -93,8 +93,7 @@ static int check(const struct config_controller *config, const struct space *spa
         return error_set(err, ERROR_INPUT, "space '%s' has nothing to choose",
                          space_name(space));
     for (int i = 0; i < space_kinds(space); i++)
-        if (space_kind_choices(space, i) < 1 ||
-            space_kind_choices(space, i) > UINT16_MAX)
+        if (space_kind_choices(space, i) < 1 || space_kind_choices(space, i) > UINT16_MAX)
             return error_set(err, ERROR_INPUT,
                              "space '%s': %s has %d choices, allowed are 1 to %d",
                              space_name(space), space_kind_name(space, i),

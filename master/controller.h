@@ -7,9 +7,10 @@
  *   token's row in the kind's embedding table.
  * - ANCHOR at layer i: every earlier layer j is an input, independently, with probability
  *   sigmoid(v' tanh(W_prev h_j + W_curr h_i)) (section 3.3). All bits are decided at one
- *   step. h_i is h at that step; h_j is h at the last step that belonged to layer j: its own
- *   ANCHOR decision, or its last CHOICE where it has none (the first layer). The next input
- *   is (sum of the chosen h_j) / (1 + their number), as in ENAS; 0 when none is chosen.
+ *   step. h_i is h at that step; h_j is h at the last step that belonged to layer j: its
+ * own ANCHOR decision, or its last CHOICE where it has none (the first layer). The next
+ * input is (sum of the chosen h_j) / (1 + their number), as in ENAS; 0 when none is
+ * chosen.
  * - All parameters start uniform in [-init, init], numbers from (seed,
  *   RNG_CONTROLLER_INIT). One bias a gate.
  *
@@ -53,8 +54,8 @@ struct controller_score {
                        anchor's Bernoulli), nats */
 };
 /* Score given architectures under the current policy. ret_hidden: (n, hidden) top-layer h
- * at the last decision's step (it has seen every token but the last), or NULL. ERROR_INPUT
- * when one does not belong to the space. Scratch. */
+ * at the last decision's step (it has seen every token but the last), or NULL.
+ * ERROR_INPUT when one does not belong to the space. Scratch. */
 int controller_score(struct controller *c, const struct architecture *const *a, size_t n,
                      struct controller_score *ret, float *ret_hidden, struct error *err);
 
@@ -64,9 +65,9 @@ int controller_score(struct controller *c, const struct architecture *const *a, 
  *
  * H as in controller_score: a sum over the decisions (not a mean), a mean over the batch.
  * The policy is re-run on the given tokens, so those of an older policy are allowed: the
- * gradient is then that of the current policy at these tokens, without importance weights,
- * as in the paper's asynchronous training. The result lies in controller_gradient_vector.
- * Errors as controller_score. */
+ * gradient is then that of the current policy at these tokens, without importance
+ * weights, as in the paper's asynchronous training. The result lies in
+ * controller_gradient_vector. Errors as controller_score. */
 int controller_gradient(struct controller *c, const struct architecture *const *a,
                         const double *advantages, size_t n, double entropy_weight,
                         struct error *err);
@@ -87,7 +88,7 @@ struct controller_block {
 };
 size_t controller_blocks(const struct controller *c, const struct controller_block **ret);
 size_t controller_parameter_count(const struct controller *c);
-const float *controller_parameters(const struct controller *c); /* flat, borrowed */
+const float *controller_parameters(const struct controller *c);      /* flat, borrowed */
 const float *controller_gradient_vector(const struct controller *c); /* likewise */
 /* Replace all parameters (copied); moments and version stay. */
 void controller_set_parameters(struct controller *c, const float *parameters);

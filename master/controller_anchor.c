@@ -138,8 +138,8 @@ void controller_anchor_back(struct controller *c, size_t t, size_t r, float *dh)
     }
     lstm_multiply(l, 1, l->units, l->units, sum, width, a->w_current_back, width, dh,
                   width);
-    lstm_multiply_transposed(l, 1, l->units, l->units, controller_top(c, t, r), width, sum,
-                             width, a->d_current, width);
+    lstm_multiply_transposed(l, 1, l->units, l->units, controller_top(c, t, r), width,
+                             sum, width, a->d_current, width);
 }
 
 void controller_anchor_collect(struct controller *c, size_t t, size_t r, float *dh)
@@ -153,8 +153,8 @@ void controller_anchor_collect(struct controller *c, size_t t, size_t r, float *
     const float *d = anchor_row(c, c->tape.d_previous, r, layer);
     for (size_t i = 0; i < l->units; i++)
         dh[i] += direct[i];
-    lstm_multiply(l, 1, l->units, l->units, d, width, c->anchor.w_previous_back, width, dh,
-                  width);
+    lstm_multiply(l, 1, l->units, l->units, d, width, c->anchor.w_previous_back, width,
+                  dh, width);
     lstm_multiply_transposed(l, 1, l->units, l->units, controller_top(c, t, r), width, d,
                              width, c->anchor.d_previous, width);
 }

@@ -140,8 +140,8 @@ int controller_gradient(struct controller *c, const struct architecture *const *
 int controller_update(struct controller *c, const struct architecture *const *a,
                       const double *advantages, size_t n, struct error *err)
 {
-    const struct optimizer_adam adam = {.lr = (float)c->config.lr, .beta1 = 0.9f,
-                                        .beta2 = 0.999f, .epsilon = 1e-8f};
+    const struct optimizer_adam adam = {
+        .lr = (float)c->config.lr, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
     int status = controller_gradient(c, a, advantages, n, c->config.entropy, err);
     if (status < 0)
         return status;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What follows from the parameters and is rebuilt after every change: padded and transposed
- * copies of the heads, and for every token the first layer's gates, embedding W_x + b, as
- * one table. With the table a token costs a copy instead of a product, forward and back:
- * the gradient of the table is turned into those of embeddings and W_x once an update. */
+/* What follows from the parameters and is rebuilt after every change: padded and
+ * transposed copies of the heads, and for every token the first layer's gates, embedding
+ * W_x + b, as one table. With the table a token costs a copy instead of a product,
+ * forward and back: the gradient of the table is turned into those of embeddings and W_x
+ * once an update. */
 #include "master/controller_private.h"
 
 #include <stdlib.h>
@@ -61,9 +62,9 @@ void controller_pack_fini(struct controller *c)
         free(k->d_bias);
     }
     struct controller_anchor *a = &c->anchor;
-    float *owned[] = {a->w_previous, a->w_current, a->w_previous_back, a->w_current_back,
-                      a->v, a->d_previous, a->d_current, a->d_v, c->table, c->d_table,
-                      c->embedding, c->d_embedding};
+    float *owned[] = {a->w_previous, a->w_current,  a->w_previous_back, a->w_current_back,
+                      a->v,          a->d_previous, a->d_current,       a->d_v,
+                      c->table,      c->d_table,    c->embedding,       c->d_embedding};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
 }
@@ -163,7 +164,8 @@ void controller_gradient_unpack(struct controller *c)
         unpack(g + k->bias, k->d_bias, 1, k->choices, k->padded);
     }
     if (c->has_anchors) {
-        unpack(g + c->anchor.previous, c->anchor.d_previous, l->units, l->units, l->width);
+        unpack(g + c->anchor.previous, c->anchor.d_previous, l->units, l->units,
+               l->width);
         unpack(g + c->anchor.current, c->anchor.d_current, l->units, l->units, l->width);
         unpack(g + c->anchor.vector, c->anchor.d_v, 1, l->units, l->width);
     }

@@ -11,25 +11,25 @@
 #include "common/rng.h"
 #include "master/controller.h"
 
-/* Rows worked on at once: small enough for the caches, and fixed, because the order of the
- * gradient's sums depends on it. */
+/* Rows worked on at once: small enough for the caches, and fixed, because the order of
+ * the gradient's sums depends on it. */
 enum { CONTROLLER_CHUNK = 32 };
 
 /* One kind of choice. */
 struct controller_kind {
-    size_t choices, padded;       /* padded to whole vectors */
+    size_t choices, padded;         /* padded to whole vectors */
     size_t embedding, weight, bias; /* offsets of (choices, H), (H, choices), (choices) */
-    size_t first_row;             /* of its tokens in the table */
-    float *w, *bias_row, *w_back; /* (H, padded), (padded), (choices, width) */
-    float *d_w, *d_bias;          /* gradients of w and bias_row */
+    size_t first_row;               /* of its tokens in the table */
+    float *w, *bias_row, *w_back;   /* (H, padded), (padded), (choices, width) */
+    float *d_w, *d_bias;            /* gradients of w and bias_row */
 };
 
 struct controller_anchor {
-    size_t previous, current, vector;    /* offsets of (H, H), (H, H), (H) */
-    float *w_previous, *w_current;       /* (H, width): in, out */
+    size_t previous, current, vector;        /* offsets of (H, H), (H, H), (H) */
+    float *w_previous, *w_current;           /* (H, width): in, out */
     float *w_previous_back, *w_current_back; /* (H, width): out, in */
-    float *v;                            /* (H, 16), first column */
-    float *d_previous, *d_current, *d_v; /* gradients; d_v: (width) */
+    float *v;                                /* (H, 16), first column */
+    float *d_previous, *d_current, *d_v;     /* gradients; d_v: (width) */
 };
 
 /* Where the input of a step comes from: a row of the table, or one of these. */
@@ -37,10 +37,10 @@ enum { SOURCE_ZERO = -1, SOURCE_VECTOR = -2 };
 
 /* One step of one row. */
 struct controller_step {
-    bool active;              /* false: the row is complete, the step computes nothing */
+    bool active; /* false: the row is complete, the step computes nothing */
     struct decision decision;
-    size_t position;          /* first token of the decision */
-    int source;               /* of this step's input */
+    size_t position; /* first token of the decision */
+    int source;      /* of this step's input */
 };
 
 /* One architecture of the chunk that is sampled or scored. */
@@ -50,7 +50,7 @@ struct controller_row {
     struct rng rng;                   /* sampling only */
     int next_source;                  /* of the next step's input */
     double log_probability, entropy;
-    double advantage;                 /* gradient only, divided by the batch's size */
+    double advantage; /* gradient only, divided by the batch's size */
 };
 
 /* Buffers for one chunk. Without history there is one slot for h and c, updated in place;
@@ -59,7 +59,7 @@ struct controller_tape {
     size_t rows, steps, anchors; /* of this chunk; anchors: layers with an anchor */
     bool history, keep;
     size_t state_layer, acts_layer, gates_layer; /* distances between layers, floats */
-    float *h, *c;   /* (layers)(steps + 1, rows, width) */
+    float *h, *c;                                /* (layers)(steps + 1, rows, width) */
     float *acts;    /* (layers)(steps, rows, LSTM_ACTS, width) */
     float *dgates;  /* (layers)(steps, rows, columns) */
     float *gates;   /* (rows, columns) */
@@ -68,15 +68,16 @@ struct controller_tape {
     float *weights; /* (rows, wide): exp(logits) */
     float *dlogits; /* (steps, rows, wide) */
     float *dh, *dc; /* (layers)(rows, width) */
-    float *previous, *d_previous; /* (rows, anchors, width): h_j W_prev and its gradient */
-    float *d_anchor;              /* (rows, anchors, width): gradient of h_j as an input */
-    float *mixed, *d_mixed;       /* (anchors, width): tanh(h_j W_prev + h_i W_curr) */
-    size_t wide;                  /* of logits and anchors' scores, padded */
+    float *previous,
+        *d_previous;        /* (rows, anchors, width): h_j W_prev and its gradient */
+    float *d_anchor;        /* (rows, anchors, width): gradient of h_j as an input */
+    float *mixed, *d_mixed; /* (anchors, width): tanh(h_j W_prev + h_i W_curr) */
+    size_t wide;            /* of logits and anchors' scores, padded */
     struct controller_step *step; /* (steps, rows) */
     int *anchor_step;             /* (rows, anchors): step of h_j */
     size_t *anchors_done;         /* (rows): h_j W_prev computed so far */
     size_t float_capacity, step_capacity, anchor_capacity;
-    float *floats;                /* all of the above; owned */
+    float *floats; /* all of the above; owned */
 };
 
 /* What is asked of one chunk. */
@@ -98,15 +99,15 @@ struct controller {
     struct controller_kind *kind; /* (kinds) */
     bool has_anchors;
     struct controller_anchor anchor;
-    size_t tokens;             /* rows of the table: all tokens of all kinds */
-    float *table;              /* (tokens, columns): embedding W_x + b of layer 0 */
-    float *embedding;          /* (tokens, width): all embeddings */
-    float *d_table;            /* (tokens, columns) */
-    float *d_embedding;        /* (tokens, width) */
-    size_t max_padded;         /* of the kinds */
+    size_t tokens;      /* rows of the table: all tokens of all kinds */
+    float *table;       /* (tokens, columns): embedding W_x + b of layer 0 */
+    float *embedding;   /* (tokens, width): all embeddings */
+    float *d_table;     /* (tokens, columns) */
+    float *d_embedding; /* (tokens, width) */
+    size_t max_padded;  /* of the kinds */
     size_t block_count;
     struct controller_block *blocks;
-    size_t count;              /* parameters */
+    size_t count;                 /* parameters */
     float *parameters, *gradient; /* flat */
     struct optimizer optimizer;
     struct controller_tape tape;   /* grows */
@@ -150,7 +151,8 @@ static inline float *controller_dlogits(const struct controller *c, size_t t, si
     return c->tape.dlogits + (t * c->tape.rows + row) * c->tape.wide;
 }
 
-/* controller_sample.c: set up rows and tape for given architectures, after checking them. */
+/* controller_sample.c: set up rows and tape for given architectures, after checking them.
+ */
 int controller_given(struct controller *c, const struct architecture *const *a, size_t n,
                      bool keep, struct error *err);
 

@@ -4,8 +4,8 @@
  * one that scoring it later gives. Rows that ask for the same kind of choice side by side
  * share one product; rows that are complete ride along and are ignored.
  *
- * A softmax is evaluated as exp(z - max) / sum, the sum in the order of the choices. With L
- * as in controller.h: dL/dz_j = -A (1[j = token] - p_j) + w p_j (log p_j + H), A and w
+ * A softmax is evaluated as exp(z - max) / sum, the sum in the order of the choices. With
+ * L as in controller.h: dL/dz_j = -A (1[j = token] - p_j) + w p_j (log p_j + H), A and w
  * already divided by the size of the batch. */
 #include "master/controller_private.h"
 
@@ -34,10 +34,11 @@ static int plan_step(const struct controller_run *run, size_t t, bool *ret_any,
         if (d->choices < 1 || s->position + tokens > ARCHITECTURE_MAX_TOKENS ||
             (choice && ((size_t)d->kind >= c->kinds ||
                         (size_t)d->choices > c->kind[d->kind].choices)))
-            return error_set(err, ERROR_INPUT,
-                             "space '%s': decision at token %zu is out of bounds (at most "
-                             "%d tokens)", space_name(c->space), s->position,
-                             ARCHITECTURE_MAX_TOKENS);
+            return error_set(
+                err, ERROR_INPUT,
+                "space '%s': decision at token %zu is out of bounds (at most "
+                "%d tokens)",
+                space_name(c->space), s->position, ARCHITECTURE_MAX_TOKENS);
         if ((size_t)d->layer < c->tape.anchors)
             c->tape.anchor_step[r * c->tape.anchors + (size_t)d->layer] = (int)t;
     }
@@ -53,8 +54,8 @@ static void fill_gates(const struct controller_run *run, size_t t)
     for (size_t r = 0; r < run->rows; r++) {
         int source = controller_at(c, t, r)->source;
         float *gates = c->tape.gates + r * l->columns;
-        const float *from = source < 0 ? l->layer[0].bias_row
-                                       : c->table + (size_t)source * l->columns;
+        const float *from =
+            source < 0 ? l->layer[0].bias_row : c->table + (size_t)source * l->columns;
         memcpy(gates, from, l->columns * sizeof *gates);
         if (source == SOURCE_VECTOR)
             lstm_multiply(l, 1, 4 * l->units, l->units,
@@ -124,8 +125,8 @@ static void choice_gradient(const struct controller_run *run, const float *z,
     for (size_t j = 0; j < choices; j++) {
         double p = (double)e[j] * scale, log_p = (double)z[j] - log_sum;
         double hit = j == token ? 1.0 : 0.0;
-        ret[j] = (float)(run->entropy_weight * p * (log_p + entropy) -
-                         advantage * (hit - p));
+        ret[j] =
+            (float)(run->entropy_weight * p * (log_p + entropy) - advantage * (hit - p));
     }
 }
 
@@ -142,8 +143,8 @@ static void choose(const struct controller_run *run, size_t t, size_t r)
     float sum = e[0];
     for (size_t j = 1; j < choices; j++)
         sum += e[j];
-    size_t token = row->given ? row->given->tokens[s->position]
-                              : draw(&row->rng, e, choices, sum);
+    size_t token =
+        row->given ? row->given->tokens[s->position] : draw(&row->rng, e, choices, sum);
     row->prefix->tokens[row->prefix->count++] = (uint16_t)token;
     row->next_source = (int)(k->first_row + token);
     double log_sum = log((double)sum), entropy = log_sum;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sampling and scoring, chunk by chunk. Given architectures are walked through the space
- * first: they are checked, and the walk says how many steps and anchors there are, so that
- * buffers fit long and short ones alike. */
+ * first: they are checked, and the walk says how many steps and anchors there are, so
+ * that buffers fit long and short ones alike. */
 #include "master/controller_private.h"
 
 #include <string.h>
@@ -72,8 +72,8 @@ int controller_score(struct controller *c, const struct architecture *const *a, 
         if (status < 0)
             return status;
         for (size_t r = 0; r < run.rows; r++)
-            ret[first + r] = (struct controller_score){c->rows[r].log_probability,
-                                                       c->rows[r].entropy};
+            ret[first + r] =
+                (struct controller_score){c->rows[r].log_probability, c->rows[r].entropy};
         if (ret_hidden)
             copy_hidden(c, steps, run.rows, ret_hidden + first * c->lstm.units);
     }

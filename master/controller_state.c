@@ -98,8 +98,8 @@ int controller_load(struct controller *c, const char *prefix, const struct state
     if (status == 0)
         status = load_counter(prefix, "optimizer", "step", state, INT64_MAX, &step, err);
     if (status == 0)
-        status = load_counter(prefix, "controller", "version", state, UINT32_MAX, &version,
-                              err);
+        status = load_counter(prefix, "controller", "version", state, UINT32_MAX,
+                              &version, err);
     if (status == 0) {
         memcpy(c->parameters, vectors, size);
         memcpy(c->optimizer.m, vectors + c->count, size);

@@ -92,8 +92,10 @@ static int grow(struct controller_tape *t, size_t floats, struct error *err)
         t->anchor_capacity = t->anchor_step && t->anchors_done ? anchors : 0;
     }
     if (!t->float_capacity || !t->step_capacity || !t->anchor_capacity)
-        return error_set(err, ERROR_SYSTEM, "controller: no memory for %zu steps of %zu "
-                         "architectures", t->steps, t->rows);
+        return error_set(err, ERROR_SYSTEM,
+                         "controller: no memory for %zu steps of %zu "
+                         "architectures",
+                         t->steps, t->rows);
     return 0;
 }
 
@@ -110,8 +112,8 @@ int controller_tape_reserve(struct controller *c, const struct controller_tape_s
     t->anchors = size->anchors;
     t->keep = keep;
     t->history = keep || t->anchors > 0;
-    size_t wide = lstm_pad(size->choices) > c->max_padded ? lstm_pad(size->choices)
-                                                          : c->max_padded;
+    size_t wide =
+        lstm_pad(size->choices) > c->max_padded ? lstm_pad(size->choices) : c->max_padded;
     same = same && wide == t->wide;
     t->wide = wide;
     size_t slots = t->history ? t->steps + 1 : 1;
@@ -120,7 +122,8 @@ int controller_tape_reserve(struct controller *c, const struct controller_tape_s
     t->gates_layer = t->steps * t->rows * c->lstm.columns;
     size_t n = list_pieces(c, list);
     if (!count_floats(list, n, &floats))
-        return error_set(err, ERROR_SYSTEM, "controller: %zu steps are too many", t->steps);
+        return error_set(err, ERROR_SYSTEM, "controller: %zu steps are too many",
+                         t->steps);
     int status = grow(t, floats, err);
     if (status < 0)
         return status;

@@ -2,7 +2,8 @@
 /* The stack over the kernels: copies of the parameters padded to whole vectors (and
  * transposed for the way back), made once per set of parameters, because every step of
  * every sequence reads them. The weights' gradients are one product over all steps, not
- * one a step. No truncation of the unrolled length, no dropout: a controller has neither. */
+ * one a step. No truncation of the unrolled length, no dropout: a controller has neither.
+ */
 #include "common/nn/lstm.h"
 
 #include <stdint.h>
@@ -38,7 +39,9 @@ static bool alloc_layer(const struct lstm *l, struct lstm_layer *y)
 int lstm_init(struct lstm *l, size_t layers, size_t units,
               const struct lstm_kernels *kernels, size_t *offset, struct error *err)
 {
-    struct lstm fresh = {.layers = layers, .units = units, .width = lstm_pad(units),
+    struct lstm fresh = {.layers = layers,
+                         .units = units,
+                         .width = lstm_pad(units),
                          .columns = lstm_pad(4 * units),
                          .kernels = kernels ? kernels : lstm_kernels_best()};
     size_t at = *offset;
@@ -70,8 +73,8 @@ void lstm_fini(struct lstm *l)
 {
     for (size_t i = 0; l->layer && i < l->layers; i++) {
         struct lstm_layer *y = &l->layer[i];
-        float *owned[] = {y->w_input, y->w_hidden, y->bias_row, y->w_input_back,
-                          y->w_hidden_back, y->d_input, y->d_hidden, y->d_bias};
+        float *owned[] = {y->w_input,       y->w_hidden, y->bias_row, y->w_input_back,
+                          y->w_hidden_back, y->d_input,  y->d_hidden, y->d_bias};
         for (size_t j = 0; j < sizeof owned / sizeof *owned; j++)
             free(owned[j]);
     }
@@ -106,8 +109,15 @@ void lstm_pack(struct lstm *l, const float *parameters)
 void lstm_multiply(const struct lstm *l, size_t rows, size_t n, size_t k, const float *a,
                    size_t a_row, const float *b, size_t b_row, float *c, size_t c_row)
 {
-    struct lstm_product p = {.m = rows, .n = n, .k = k, .a = a, .a_row = a_row,
-                             .a_column = 1, .b = b, .b_row = b_row, .c = c,
+    struct lstm_product p = {.m = rows,
+                             .n = n,
+                             .k = k,
+                             .a = a,
+                             .a_row = a_row,
+                             .a_column = 1,
+                             .b = b,
+                             .b_row = b_row,
+                             .c = c,
                              .c_row = c_row};
     l->kernels->product(&p);
 }
@@ -116,8 +126,15 @@ void lstm_multiply_transposed(const struct lstm *l, size_t rows, size_t m, size_
                               const float *a, size_t a_row, const float *b, size_t b_row,
                               float *c, size_t c_row)
 {
-    struct lstm_product p = {.m = m, .n = n, .k = rows, .a = a, .a_row = 1,
-                             .a_column = a_row, .b = b, .b_row = b_row, .c = c,
+    struct lstm_product p = {.m = m,
+                             .n = n,
+                             .k = rows,
+                             .a = a,
+                             .a_row = 1,
+                             .a_column = a_row,
+                             .b = b,
+                             .b_row = b_row,
+                             .c = c,
                              .c_row = c_row};
     l->kernels->product(&p);
 }
@@ -129,9 +146,8 @@ static void gates_from_below(const struct lstm *l, const struct lstm_step *s,
     const struct lstm_layer *y = &l->layer[layer];
     for (size_t r = 0; r < s->rows; r++)
         memcpy(s->gates + r * l->columns, y->bias_row, l->columns * sizeof(float));
-    lstm_multiply(l, s->rows, 4 * l->units, l->units,
-                  s->h + (layer - 1) * s->state_layer, l->width, y->w_input, l->columns,
-                  s->gates, l->columns);
+    lstm_multiply(l, s->rows, 4 * l->units, l->units, s->h + (layer - 1) * s->state_layer,
+                  l->width, y->w_input, l->columns, s->gates, l->columns);
 }
 
 void lstm_forward(const struct lstm *l, const struct lstm_step *s)
@@ -142,9 +158,13 @@ void lstm_forward(const struct lstm *l, const struct lstm_step *s)
             gates_from_below(l, s, i);
         lstm_multiply(l, s->rows, 4 * l->units, l->units, s->h_prev + at, l->width,
                       l->layer[i].w_hidden, l->columns, s->gates, l->columns);
-        struct lstm_cell cell = {.rows = s->rows, .hidden = l->units, .gates = s->gates,
-                                 .gates_row = l->columns, .c_prev = s->c_prev + at,
-                                 .c = s->c + at, .h = s->h + at,
+        struct lstm_cell cell = {.rows = s->rows,
+                                 .hidden = l->units,
+                                 .gates = s->gates,
+                                 .gates_row = l->columns,
+                                 .c_prev = s->c_prev + at,
+                                 .c = s->c + at,
+                                 .h = s->h + at,
                                  .acts = s->acts + i * s->acts_layer,
                                  .acts_row = s->acts_row};
         l->kernels->cell(&cell);
@@ -156,11 +176,14 @@ void lstm_backward(const struct lstm *l, const struct lstm_step_back *s)
     size_t n = 4 * l->units;
     for (size_t i = l->layers; i-- > 0;) {
         float *dh = s->dh + i * s->d_layer, *dgates = s->dgates + i * s->dgates_layer;
-        struct lstm_cell_back cell = {.rows = s->rows, .hidden = l->units,
+        struct lstm_cell_back cell = {.rows = s->rows,
+                                      .hidden = l->units,
                                       .acts = s->acts + i * s->acts_layer,
                                       .acts_row = LSTM_ACTS * l->width,
-                                      .c_prev = s->c_prev + i * s->state_layer, .dh = dh,
-                                      .dc = s->dc + i * s->d_layer, .dgates = dgates,
+                                      .c_prev = s->c_prev + i * s->state_layer,
+                                      .dh = dh,
+                                      .dc = s->dc + i * s->d_layer,
+                                      .dgates = dgates,
                                       .dgates_row = l->columns};
         l->kernels->cell_back(&cell);
         memset(dh, 0, s->rows * l->width * sizeof *dh);

@@ -24,10 +24,10 @@ struct lstm_layer {
      * columns are the gates i, f, g, o of H each */
     size_t input, hidden, bias;
     /* the same as the kernels like it, filled by lstm_pack; owned */
-    float *w_input, *w_hidden;             /* (H, columns) */
-    float *bias_row;                       /* (columns) */
-    float *w_input_back, *w_hidden_back;   /* transposed: (4 H, width) */
-    float *d_input, *d_hidden, *d_bias;    /* gradients: (H, columns), (columns) */
+    float *w_input, *w_hidden;           /* (H, columns) */
+    float *bias_row;                     /* (columns) */
+    float *w_input_back, *w_hidden_back; /* transposed: (4 H, width) */
+    float *d_input, *d_hidden, *d_bias;  /* gradients: (H, columns), (columns) */
 };
 
 struct lstm {
@@ -62,14 +62,14 @@ void lstm_multiply_transposed(const struct lstm *l, size_t rows, size_t m, size_
 /* What one step reads and writes; layer l of a buffer stands l * *_layer floats on. */
 struct lstm_step {
     size_t rows;
-    float *gates;           /* (rows, columns): in: first layer's x W_x + b; destroyed */
+    float *gates; /* (rows, columns): in: first layer's x W_x + b; destroyed */
     const float *h_prev, *c_prev; /* (layers)(rows, width) */
     float *h, *c;                 /* likewise; may be h_prev, c_prev */
     size_t state_layer;
-    float *acts;            /* (layers)(rows, LSTM_ACTS, width), kept for the way back */
+    float *acts; /* (layers)(rows, LSTM_ACTS, width), kept for the way back */
     size_t acts_layer;
-    size_t acts_row;        /* LSTM_ACTS * width, or 0 when nothing is to be kept: then
-                               acts needs LSTM_ACTS * width floats and acts_layer is 0 */
+    size_t acts_row; /* LSTM_ACTS * width, or 0 when nothing is to be kept: then
+                        acts needs LSTM_ACTS * width floats and acts_layer is 0 */
 };
 void lstm_forward(const struct lstm *l, const struct lstm_step *s);
 
@@ -77,17 +77,17 @@ struct lstm_step_back {
     size_t rows;
     const float *c_prev, *acts; /* of the step */
     size_t state_layer, acts_layer;
-    float *dh, *dc; /* (layers)(rows, width): in: gradient wrt h and c after the step; out:
-                       wrt those before it */
+    float *dh, *dc; /* (layers)(rows, width): in: gradient wrt h and c after the step;
+                       out: wrt those before it */
     size_t d_layer;
-    float *dgates;  /* (layers)(rows, columns): out; pads must be 0 */
+    float *dgates; /* (layers)(rows, columns): out; pads must be 0 */
     size_t dgates_layer;
 };
 void lstm_backward(const struct lstm *l, const struct lstm_step_back *s);
 
 /* Sum the parameters' gradients over `rows` = steps * rows: h_prev, h: (rows, width) of a
- * layer before and after each step; dgates: (rows, columns). Adds to d_hidden, d_bias, and
- * for layers above the first to d_input; d_input of the first is the caller's. */
+ * layer before and after each step; dgates: (rows, columns). Adds to d_hidden, d_bias,
+ * and for layers above the first to d_input; d_input of the first is the caller's. */
 void lstm_gradient(const struct lstm *l, size_t layer, size_t rows, const float *h_prev,
                    const float *h_below, const float *dgates);
 void lstm_gradient_clear(struct lstm *l);

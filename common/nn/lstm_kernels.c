@@ -7,9 +7,12 @@ const struct lstm_kernels *const *lstm_kernels_all(void)
 {
     static const struct lstm_kernels *const all[] = {
 #if defined __x86_64__
-        &lstm_kernels_avx512, &lstm_kernels_avx2,
+        &lstm_kernels_avx512,
+        &lstm_kernels_avx2,
 #endif
-        &lstm_kernels_plain,  NULL};
+        &lstm_kernels_plain,
+        NULL
+    };
     return all;
 }
 

@@ -38,7 +38,7 @@ struct lstm_product {
 /* One layer at one step, `rows` sequences. */
 struct lstm_cell {
     size_t rows, hidden;
-    const float *gates;  /* (rows, 4 * hidden) before activation: i, f, g, o */
+    const float *gates; /* (rows, 4 * hidden) before activation: i, f, g, o */
     size_t gates_row;
     const float *c_prev; /* (rows, pad(hidden)) */
     float *c, *h;        /* likewise; may be c_prev */
@@ -48,7 +48,7 @@ struct lstm_cell {
 
 struct lstm_cell_back {
     size_t rows, hidden;
-    const float *acts;   /* of the forward step */
+    const float *acts; /* of the forward step */
     size_t acts_row;
     const float *c_prev, *dh; /* (rows, pad(hidden)) */
     float *dc;                /* in: wrt c of this step; out: wrt c_prev */
@@ -62,7 +62,8 @@ struct lstm_kernels {
     void (*product)(const struct lstm_product *p);
     void (*cell)(const struct lstm_cell *p);
     void (*cell_back)(const struct lstm_cell_back *p);
-    /* In place; `count` is rounded up to whole vectors. exp saturates at e^88 and e^-87. */
+    /* In place; `count` is rounded up to whole vectors. exp saturates at e^88 and e^-87.
+     */
     void (*exp)(float *x, size_t count);
     void (*tanh)(float *x, size_t count);
 };

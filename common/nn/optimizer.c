@@ -20,8 +20,9 @@ int optimizer_init(struct optimizer *o, size_t count, bool adam, struct error *e
 {
     struct optimizer fresh = {.count = count};
     size_t room = count ? count : 1;
-    fresh.m = calloc(room, sizeof *fresh.m);
-    fresh.v = adam ? calloc(room, sizeof *fresh.v) : NULL;
+    bool possible = count <= PTRDIFF_MAX / sizeof *fresh.m;
+    fresh.m = possible ? calloc(room, sizeof *fresh.m) : NULL;
+    fresh.v = adam && possible ? calloc(room, sizeof *fresh.v) : NULL;
     if (!fresh.m || (adam && !fresh.v)) {
         optimizer_fini(&fresh);
         return error_set(err, ERROR_SYSTEM, "optimizer: no memory for %zu parameters",
@@ -52,8 +53,9 @@ WIDE static void sgd_loop(const struct optimizer_sgd *s, size_t n, float *restri
     }
 }
 
-void optimizer_sgd_range(struct optimizer *o, const struct optimizer_sgd *s, size_t offset,
-                         size_t n, float *parameters, const float *gradients)
+void optimizer_sgd_range(struct optimizer *o, const struct optimizer_sgd *s,
+                         size_t offset, size_t n, float *parameters,
+                         const float *gradients)
 {
     assert(offset <= o->count && n <= o->count - offset);
     sgd_loop(s, n, parameters + offset, o->m + offset, gradients + offset);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vectors of floats for sources that are compiled once per instruction set: `vf` holds
- * VF_WIDTH floats, a divisor of 16. Every operation rounds each lane on its own, the fused
- * ones once, so that a loop over lanes gives the same bits at any width. Private to
+ * VF_WIDTH floats, a divisor of 16. Every operation rounds each lane on its own, the
+ * fused ones once, so that a loop over lanes gives the same bits at any width. Private to
  * common/nn: include it only in such sources. */
 #ifndef ARCHWAY_COMMON_NN_SIMD_H
 #define ARCHWAY_COMMON_NN_SIMD_H
@@ -88,13 +88,13 @@ VF_INLINE vf vf_exponent(vf t)
 }
 #endif
 
-/* x = n ln 2 + r with |r| <= ln 2 / 2: e^x = 2^n + 2^n (e^r - 1). *ret_scale = 2^n, returns
- * e^r - 1 = r + r^2 q(r), q a minimax polynomial of degree 4 (relative error 1.4e-8). The
- * addition of 1.5 * 2^23 rounds to an integer that then stands in the low bits. */
+/* x = n ln 2 + r with |r| <= ln 2 / 2, -87 <= x <= 88: e^x = 2^n + 2^n (e^r - 1).
+ * *ret_scale = 2^n, returns e^r - 1 = r + r^2 q(r), q a minimax polynomial of degree 4
+ * (relative error 1.4e-8). The addition of 1.5 * 2^23 rounds to an integer that then
+ * stands in the low bits. */
 VF_INLINE vf vf_exp_parts(vf x, vf *ret_scale)
 {
     const vf magic = vf_set(12582912.0f);
-    x = vf_max(vf_min(x, vf_set(88.0f)), vf_set(-87.0f));
     vf t = vf_fma(x, vf_set(1.44269504f), magic);
     vf n = t - magic;
     vf r = vf_fma(n, vf_set(-0.693145752f), x); /* 15 bits of ln 2, then the rest */
@@ -110,7 +110,9 @@ VF_INLINE vf vf_exp_parts(vf x, vf *ret_scale)
 
 VF_INLINE vf vf_exp(vf x)
 {
-    vf scale, part = vf_exp_parts(x, &scale);
+    vf scale, part;
+    x = vf_max(vf_min(x, vf_set(88.0f)), vf_set(-87.0f));
+    part = vf_exp_parts(x, &scale);
     return vf_fma(scale, part, scale);
 }
 
@@ -120,12 +122,14 @@ VF_INLINE vf vf_sigmoid(vf x)
     return one / (one + vf_exp(-x));
 }
 
-/* (e^2x - 1) / (e^2x + 1), exact near 0 as well because e^2x - 1 is never rounded to 0. */
+/* (e^2x - 1) / (e^2x + 1), exact near 0 as well because e^2x - 1 is never rounded to 0.
+ */
 VF_INLINE vf vf_tanh(vf x)
 {
     const vf one = vf_set(1.0f);
-    vf scale, part = vf_exp_parts(vf_max(vf_min(x + x, vf_set(40.0f)), vf_set(-40.0f)),
-                                  &scale);
+    vf scale, part;
+    x = vf_max(vf_min(x, vf_set(20.0f)), vf_set(-20.0f));
+    part = vf_exp_parts(x + x, &scale);
     vf e = vf_fma(scale, part, scale - one);
     return e / (e + vf_set(2.0f));
 }

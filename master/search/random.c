@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random search: every trial uniform over the tokens of its depth, from the stream
- * (seed, RNG_RANDOM_ARM, id). It has no state and learns nothing; an architecture may come
- * again, above all in a small space. The control arm of every search. */
+ * (seed, RNG_RANDOM_ARM, id). It has no state and learns nothing; an architecture may
+ * come again, above all in a small space. The control arm of every search. */
 #include "master/search/search.h"
 
 #include <math.h>

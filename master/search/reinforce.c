@@ -3,11 +3,11 @@
  *
  *     grad J = (1/m) sum_k sum_t grad log P(a_t | a_<t) (R_k - b)
  *
- * Every `search.batch` told trials make one update. The advantage of a trial is taken when
- * it is told, against b of the rewards told before it; then b = decay b + (1 - decay) R.
- * The first reward of all becomes b, and its own advantage is 0. A trial without a reward
- * counts towards its batch but is left out of the sum, of m and of b; a batch without any
- * reward makes no update.
+ * Every `search.batch` told trials make one update. The advantage of a trial is taken
+ * when it is told, against b of the rewards told before it; then b = decay b + (1 -
+ * decay) R. The first reward of all becomes b, and its own advantage is 0. A trial
+ * without a reward counts towards its batch but is left out of the sum, of m and of b; a
+ * batch without any reward makes no update.
  *
  * In mode sync the batch is the round: ask answers WAIT once it is proposed, until all of
  * it is told. In mode async nothing waits, and an update may hold proposals of an older
@@ -273,8 +273,9 @@ static int load_scalars(const struct reinforce *s, const struct state *state,
                         *ret_proposed > s->batch || isinf(*ret_baseline)))
         status = error_set(err, ERROR_CORRUPT,
                            "saved reinforce: %lld told and %lld proposed of a batch of "
-                           "%lld, baseline %g", (long long)*ret_told,
-                           (long long)*ret_proposed, (long long)s->batch, *ret_baseline);
+                           "%lld, baseline %g",
+                           (long long)*ret_told, (long long)*ret_proposed,
+                           (long long)s->batch, *ret_baseline);
     return status;
 }
 

@@ -35,7 +35,8 @@ static inline void search_rig_fini(struct search_rig *g)
     space_free(g->space);
 }
 
-/* Share of the tokens that are as wanted: choice 2 of each, stride 0; the optimum is 1. */
+/* Share of the tokens that are as wanted: choice 2 of each, stride 0; the optimum is 1.
+ */
 static inline double search_reward(const struct architecture *a)
 {
     int hits = 0;
@@ -57,9 +58,12 @@ static inline void search_rig_tell(struct search_rig *g, uint64_t id, struct pro
                                    double reward)
 {
     struct error err = {0};
-    struct trial trial = {.id = id, .state = isnan(reward) ? TRIAL_FAILED : TRIAL_DONE,
-                          .architecture = &p->architecture, .reward = reward,
-                          .log_probability = p->log_probability, .same_as = -1,
+    struct trial trial = {.id = id,
+                          .state = isnan(reward) ? TRIAL_FAILED : TRIAL_DONE,
+                          .architecture = &p->architecture,
+                          .reward = reward,
+                          .log_probability = p->log_probability,
+                          .same_as = -1,
                           .policy_version = p->policy_version};
     ck_assert_msg(g->ops->tell(g->self, &trial, &err) == 0, "%s", err.text);
 }

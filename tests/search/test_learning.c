@@ -41,7 +41,8 @@ END_TEST
 START_TEST(uniform_sampling_does_not)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        ck_assert_double_eq_tol(final_mean(STRATEGY_RANDOM, seed, MODE_SYNC), 0.271, 0.03);
+        ck_assert_double_eq_tol(final_mean(STRATEGY_RANDOM, seed, MODE_SYNC), 0.271,
+                                0.03);
 }
 END_TEST
 

@@ -263,10 +263,14 @@ START_TEST(bad_states_are_refused)
 {
     static struct architecture history[2 * BATCH];
     static double p[2 * BATCH];
-    static const char *const spoilt[] = {
-        "controller/lstm.0.hidden", "optimizer/v/lstm.1.bias", "optimizer/step",
-        "controller/version", "controller/told", "controller/proposed",
-        "controller/pending_tokens", "controller/pending_depth_count"};
+    static const char *const spoilt[] = {"controller/lstm.0.hidden",
+                                         "optimizer/v/lstm.1.bias",
+                                         "optimizer/step",
+                                         "controller/version",
+                                         "controller/told",
+                                         "controller/proposed",
+                                         "controller/pending_tokens",
+                                         "controller/pending_depth_count"};
     struct config config = rig_config(2, true);
     struct search_rig g, same;
     struct state state;
@@ -291,7 +295,8 @@ START_TEST(bad_states_are_refused)
         state_init(&state);
         ck_assert_int_eq(g.ops->save(g.self, &state, NULL), 0);
         spoil(&state, spoilt[i]);
-        ck_assert_msg(g.ops->load(g.self, &state, &err) == ERROR_CORRUPT, "%s", spoilt[i]);
+        ck_assert_msg(g.ops->load(g.self, &state, &err) == ERROR_CORRUPT, "%s",
+                      spoilt[i]);
         ck_assert_int_eq(err.status, ERROR_CORRUPT);
         state_fini(&state);
     }
@@ -321,8 +326,9 @@ START_TEST(baseline_follows_the_rewards)
     ck_assert_int_eq(g.ops->save(g.self, &state, NULL), 0);
     ck_assert_int_eq(state_get_f64(&state, "controller/baseline", &b, NULL), 0);
     ck_assert_double_eq_tol(b, 0.75 * (0.75 * 0.5 + 0.25) + 0.25 * 0.25, 1e-15);
-    ck_assert_int_eq(state_get(&state, "controller/pending_reward_advantage", STATE_F64, 8,
-                               values, NULL), 0);
+    ck_assert_int_eq(state_get(&state, "controller/pending_reward_advantage", STATE_F64,
+                               8, values, NULL),
+                     0);
     ck_assert_double_eq(values[1], 0);
     ck_assert_double_eq(values[3], 0.5);
     ck_assert(isnan(values[4]) && isnan(values[5]));

@@ -18,7 +18,8 @@ static void rig_init(struct rig *g, const struct config *config)
     g->config = *config;
     ck_assert_msg(space_new(config, &g->space, &err) == 0, "%s", err.text);
     ck_assert_msg(controller_new(&g->config.search.controller, g->space, config->seed,
-                                 &g->c, &err) == 0, "%s", err.text);
+                                 &g->c, &err) == 0,
+                  "%s", err.text);
 }
 
 static void rig_fini(struct rig *g)
@@ -95,7 +96,8 @@ START_TEST(parameters_start_in_their_range)
 }
 END_TEST
 
-/* One at a time, in batches of any size, and scored: the same tokens and the same bits. */
+/* One at a time, in batches of any size, and scored: the same tokens and the same bits.
+ */
 static void check_batches(bool skip)
 {
     enum { N = 70 };
@@ -112,7 +114,8 @@ static void check_batches(bool skip)
     for (size_t i = 0; i < N; i++) {
         const struct architecture *list[] = {&together[i]};
         struct controller_score score;
-        ck_assert_int_eq(controller_sample(g.c, 4, &ids[i], 1, &alone, &p_alone, NULL), 0);
+        ck_assert_int_eq(controller_sample(g.c, 4, &ids[i], 1, &alone, &p_alone, NULL),
+                         0);
         ck_assert(architecture_equal(&alone, &together[i]));
         ck_assert_double_eq(p_alone, p[i]);
         ck_assert_int_eq(controller_score(g.c, list, 1, &score, NULL, NULL), 0);
@@ -129,8 +132,8 @@ START_TEST(batches_do_not_matter)
 }
 END_TEST
 
-/* Over all architectures of a small space the probabilities sum to 1, the entropies to the
- * entropy of the whole, and samples follow them. */
+/* Over all architectures of a small space the probabilities sum to 1, the entropies to
+ * the entropy of the whole, and samples follow them. */
 static void check_distribution(bool skip)
 {
     enum { DRAWS = 20000 };
@@ -202,8 +205,8 @@ static void check_blocks(struct rig *g, const struct architecture *const *a,
     size_t block_count = controller_blocks(g->c, &blocks);
     for (size_t b = 0; b < block_count; b++) {
         size_t first = blocks[b].offset;
-        size_t end = first + blocks[b].dims[0] *
-                                 (blocks[b].rank == 2 ? blocks[b].dims[1] : 1);
+        size_t end =
+            first + blocks[b].dims[0] * (blocks[b].rank == 2 ? blocks[b].dims[1] : 1);
         double square = 0, side[2];
         for (size_t i = first; i < end; i++)
             square += (double)gradient[i] * (double)gradient[i];
@@ -239,8 +242,8 @@ static void check_gradient(bool skip, int layers, int hidden, double weight)
     config.search.controller.init = 0.4;
     rig_init(&g, &config);
     for (uint64_t i = 0; i < N; i++) {
-        ck_assert_int_eq(controller_sample(g.c, 2 + (int)(i % 3), &i, 1, &a[i], NULL,
-                                           NULL), 0);
+        ck_assert_int_eq(
+            controller_sample(g.c, 2 + (int)(i % 3), &i, 1, &a[i], NULL, NULL), 0);
         list[i] = &a[i];
         advantages[i] = sin(3 * (double)i);
     }

@@ -101,9 +101,16 @@ START_TEST(products_are_the_same_bits)
                                                 b[q * stride + j], want[i * stride + j]);
         for (const struct lstm_kernels *const *t = lstm_kernels_all(); *t; t++) {
             float *got = lstm_alloc(m * stride);
-            struct lstm_product p = {.m = m, .n = n, .k = k, .a = a,
-                                     .a_row = flip ? 1 : k, .a_column = flip ? m : 1,
-                                     .b = b, .b_row = stride, .c = got, .c_row = stride};
+            struct lstm_product p = {.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .a = a,
+                                     .a_row = flip ? 1 : k,
+                                     .a_column = flip ? m : 1,
+                                     .b = b,
+                                     .b_row = stride,
+                                     .c = got,
+                                     .c_row = stride};
             memcpy(got, c, m * stride * sizeof *c);
             if ((*t)->runs_here())
                 (*t)->product(&p);
@@ -126,9 +133,9 @@ enum { LAYERS = 2, ROWS = 5, STEPS = 4 };
 struct rig {
     struct lstm l;
     size_t count, state, gates, acts;
-    float *parameters, *inputs;      /* inputs: (STEPS, ROWS, columns) */
+    float *parameters, *inputs; /* inputs: (STEPS, ROWS, columns) */
     float *h, *c, *act, *dgates, *dh, *dc, *work;
-    float *weights;                  /* of the loss: (LAYERS, ROWS, width) */
+    float *weights; /* of the loss: (LAYERS, ROWS, width) */
 };
 
 static void rig_init(struct rig *g, size_t units, const struct lstm_kernels *kernels)
@@ -161,8 +168,8 @@ static void rig_init(struct rig *g, size_t units, const struct lstm_kernels *ker
 
 static void rig_fini(struct rig *g)
 {
-    float *owned[] = {g->parameters, g->inputs, g->h, g->c, g->act, g->dgates, g->dh,
-                      g->dc, g->work, g->weights};
+    float *owned[] = {g->parameters, g->inputs, g->h,  g->c,    g->act,
+                      g->dgates,     g->dh,     g->dc, g->work, g->weights};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     lstm_fini(&g->l);
@@ -174,11 +181,16 @@ static double rig_forward(struct rig *g)
     size_t slot = ROWS * g->l.width;
     double loss = 0;
     for (size_t t = 0; t < STEPS; t++) {
-        struct lstm_step s = {.rows = ROWS, .gates = g->work, .h_prev = g->h + t * slot,
-                              .c_prev = g->c + t * slot, .h = g->h + (t + 1) * slot,
-                              .c = g->c + (t + 1) * slot, .state_layer = g->state,
+        struct lstm_step s = {.rows = ROWS,
+                              .gates = g->work,
+                              .h_prev = g->h + t * slot,
+                              .c_prev = g->c + t * slot,
+                              .h = g->h + (t + 1) * slot,
+                              .c = g->c + (t + 1) * slot,
+                              .state_layer = g->state,
                               .acts = g->act + t * ROWS * LSTM_ACTS * g->l.width,
-                              .acts_layer = g->acts, .acts_row = LSTM_ACTS * g->l.width};
+                              .acts_layer = g->acts,
+                              .acts_row = LSTM_ACTS * g->l.width};
         memcpy(g->work, g->inputs + t * ROWS * g->l.columns,
                ROWS * g->l.columns * sizeof *g->work);
         for (size_t i = 0; i < ROWS * g->l.columns; i++)
@@ -202,11 +214,16 @@ static void rig_backward(struct rig *g, float *gradient)
     for (size_t t = STEPS; t-- > 0;) {
         for (size_t i = 0; i < slot; i++)
             g->dh[(LAYERS - 1) * slot + i] += g->weights[i];
-        struct lstm_step_back s = {
-            .rows = ROWS, .c_prev = g->c + t * slot,
-            .acts = g->act + t * ROWS * LSTM_ACTS * g->l.width, .state_layer = g->state,
-            .acts_layer = g->acts, .dh = g->dh, .dc = g->dc, .d_layer = slot,
-            .dgates = g->dgates + t * ROWS * g->l.columns, .dgates_layer = g->gates};
+        struct lstm_step_back s = {.rows = ROWS,
+                                   .c_prev = g->c + t * slot,
+                                   .acts = g->act + t * ROWS * LSTM_ACTS * g->l.width,
+                                   .state_layer = g->state,
+                                   .acts_layer = g->acts,
+                                   .dh = g->dh,
+                                   .dc = g->dc,
+                                   .d_layer = slot,
+                                   .dgates = g->dgates + t * ROWS * g->l.columns,
+                                   .dgates_layer = g->gates};
         lstm_backward(&g->l, &s);
     }
     for (size_t i = 0; i < LAYERS; i++)

@@ -54,7 +54,8 @@ START_TEST(sgd_matches_torch)
 {
     const struct optimizer_sgd nesterov = {0.1f, 0.9f, 1e-2f, true};
     const struct optimizer_sgd heavy = {0.1f, 0.9f, 1e-2f, false}, bare = {.lr = 0.1f};
-    check_sgd(&nesterov, (float[]){0.721377134f, -1.67303491f, 0.421325177f, 2.96221638f});
+    check_sgd(&nesterov,
+              (float[]){0.721377134f, -1.67303491f, 0.421325177f, 2.96221638f});
     check_sgd(&heavy, (float[]){0.805571079f, -1.75605023f, 0.414343685f, 2.97194409f});
     check_sgd(&bare, (float[]){0.899999976f, -1.9000001f, 0.5f, 2.99940014f});
 }
@@ -69,8 +70,8 @@ START_TEST(adam_matches_torch)
 }
 END_TEST
 
-/* A range in the middle is stepped; what lies around it is not. Odd lengths, so that loops
- * over whole vectors have a rest. */
+/* A range in the middle is stepped; what lies around it is not. Odd lengths, so that
+ * loops over whole vectors have a rest. */
 START_TEST(ranges_stand_alone)
 {
     enum { N = 37, FIRST = 5, LENGTH = 19 };
