@@ -257,13 +257,15 @@ int main(int argc, char **argv)
     }
     s.unit.rank = s.wire->rank;
     check_open(&s);
-    bool clean = true;
+    bool clean = true, known = false;
     for (size_t i = 0; argc == 2 && i < sizeof modes / sizeof *modes; i++) {
-        if (strcmp(argv[1], modes[i].name) == 0) {
-            modes[i].run(&s);
-            clean = modes[i].clean;
-        }
+        if (strcmp(argv[1], modes[i].name) != 0)
+            continue;
+        known = true;
+        modes[i].run(&s);
+        clean = modes[i].clean;
     }
+    MPI_CHECK(&s.unit, known);
     wire_close(s.wire, clean);
     bytes_fini(&s.in);
     bytes_fini(&s.out);
