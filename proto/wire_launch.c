@@ -4,7 +4,8 @@
  * --mpi=pmi2). SLURM_NTASKS cannot: salloc and sbatch set it for the shell, which is one
  * process. SLURM_STEP_NUM_TASKS belongs to the step, that is to srun, and is 1 in the shell
  * of an interactive step; but it stays in the environment of what mpirun starts over srun
- * on other nodes, so it is asked after the launchers. PMIX_RANK has no size with it. */
+ * on other nodes, so it is asked after the launchers. PMIX_RANK has no size with it. Open
+ * MPI talks PMIx: what srun starts with PMI-2 or with nothing would abort in MPI_Init. */
 #include "proto/wire.h"
 
 #include <limits.h>
@@ -26,21 +27,21 @@ static int read_count(const char *name)
 struct wire_launch wire_launch_detect(void)
 {
     /* A size counts only together with the variable that makes this process one of many. */
-    static const struct {
+    bool pmix = getenv("PMIX_RANK") && getenv("PMIX_NAMESPACE");
+    const struct {
         const char *size, *rank;
         bool managed;
     } sources[] = {
         {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", true},
-        {"PMI_SIZE", "PMI_RANK", true},
-        {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", false},
+        {"PMI_SIZE", "PMI_RANK", pmix || !getenv("SLURM_STEP_NUM_TASKS")},
+        {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", pmix},
     };
-    bool pmix = getenv("PMIX_RANK") && getenv("PMIX_NAMESPACE");
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         int ranks = read_count(sources[i].size);
         if (ranks > 0 && getenv(sources[i].rank))
             return (struct wire_launch){.ranks = ranks,
                                         .variable = sources[i].size,
-                                        .managed = sources[i].managed || pmix};
+                                        .managed = sources[i].managed};
     }
     if (pmix)
         return (struct wire_launch){.variable = "PMIX_RANK", .managed = true};

@@ -71,11 +71,15 @@ START_TEST(mpirun_is_believed_before_slurm)
 }
 END_TEST
 
-START_TEST(srun_is_managed_only_with_pmi)
+START_TEST(srun_is_managed_only_with_pmix)
 {
     clean();
     set("SLURM_STEP_NUM_TASKS", "3");
     set("SLURM_PROCID", "0");
+    ck_assert(wire_mpi_launched());
+    ck_assert(!wire_launch_detect().managed);
+    set("PMI_SIZE", "3"); /* --mpi=pmi2 */
+    set("PMI_RANK", "0");
     ck_assert(wire_mpi_launched());
     ck_assert(!wire_launch_detect().managed);
     set("PMIX_RANK", "0");
@@ -115,5 +119,5 @@ END_TEST
 
 UNIT_MAIN("wire_launch", a_plain_shell_is_not_launched, damaged_numbers_count_for_nothing,
           the_shell_of_an_allocation_is_not_launched, mpirun_is_believed_before_slurm,
-          srun_is_managed_only_with_pmi, an_unmanaged_srun_is_one_clear_error,
+          srun_is_managed_only_with_pmix, an_unmanaged_srun_is_one_clear_error,
           pmix_alone_says_launched)
