@@ -325,6 +325,19 @@ START_TEST(a_full_disk_leaves_the_last_snapshot)
 }
 END_TEST
 
+/* Writes ascending snapshots until it is killed; tells when the first is there. */
+static void write_for_ever(uint64_t last, int pipe_fd)
+{
+    struct snapshot s = sample_snapshot(last, 20, 3);
+    for (;;) {
+        s.journal_offset++;
+        if (store_write(folder.path, &s, NULL) != 0 ||
+            (s.journal_offset == last + 1 &&
+             write(pipe_fd, &s.journal_offset, sizeof s.journal_offset) < 0))
+            _exit(1);
+    }
+}
+
 START_TEST(a_kill_leaves_a_valid_snapshot)
 {
     uint64_t seed = (uint64_t)time(NULL), last = 0;
@@ -333,29 +346,28 @@ START_TEST(a_kill_leaves_a_valid_snapshot)
     rng_init(&rng, seed, RNG_TEST, 2);
     write_sample(0);
     for (int round = 0; round < 10; round++) {
-        int status;
+        int status, fds[2];
+        uint64_t first = 0;
+        ck_assert_int_eq(pipe(fds), 0);
         pid_t pid = fork();
         ck_assert_int_ge(pid, 0);
-        if (pid == 0) {
-            struct snapshot s = sample_snapshot(last, 20, 3);
-            for (;;) {
-                s.journal_offset++;
-                if (store_write(folder.path, &s, NULL) != 0)
-                    _exit(1);
-            }
-        }
-        usleep(30000 + rng_below(&rng, 100000));
+        if (pid == 0)
+            write_for_ever(last, fds[1]);
+        ck_assert_int_eq(read(fds[0], &first, sizeof first), sizeof first);
+        ck_assert_uint_eq(first, last + 1);
+        usleep(rng_below(&rng, 60000));
         ck_assert_int_eq(kill(pid, SIGKILL), 0);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         ck_assert(WIFSIGNALED(status));
         char *note = NULL;
         struct snapshot s = read_snapshot(&note);
         ck_assert_ptr_null(note);
-        ck_assert_uint_ge(s.journal_offset, last);
+        ck_assert_uint_ge(s.journal_offset, first);
         last = s.journal_offset;
         snapshot_fini(&s);
+        close(fds[0]);
+        close(fds[1]);
     }
-    ck_assert_uint_gt(last, 0);
 }
 END_TEST
 
