@@ -3,6 +3,8 @@
  * about a megabyte with fletcher32 checksums. Scalars and empty arrays have no chunks. */
 #include "master/store_hdf5.h"
 
+#include <hdf5.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

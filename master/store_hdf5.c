@@ -4,12 +4,15 @@
  * equal states give equal bytes. */
 #include "master/store_hdf5.h"
 
+#include <hdf5.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "master/store_plist.h"
+
+_Static_assert(sizeof(hid_t) == sizeof(int64_t), "headers name handles int64_t");
 
 enum { INCREMENT = 4 << 20 }; /* bytes by which a file in memory grows */
 

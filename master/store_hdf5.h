@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private to the store: HDF5 calls that check themselves and name what failed. Handles
- * stay with the caller. Statuses: ERROR_SYSTEM in writing, ERROR_CORRUPT in reading. */
+ * stay with the caller. Statuses: ERROR_SYSTEM in writing, ERROR_CORRUPT in reading.
+ * hdf5.h stays out of headers: a handle (hid_t) is an int64_t here. */
 #ifndef ARCHWAY_MASTER_STORE_HDF5_H
 #define ARCHWAY_MASTER_STORE_HDF5_H
 
-#include <hdf5.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -12,7 +13,7 @@
 
 /* HDF5 prints no errors between quiet and loud (process-wide; not for threads). */
 struct store_hdf5_quiet {
-    H5E_auto2_t print;
+    int (*print)(int64_t stack, void *context);
     void *context;
 };
 void store_hdf5_quiet(struct store_hdf5_quiet *saved);
@@ -23,26 +24,26 @@ int store_hdf5_error(struct error *err, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* A new file in memory, with a user block of `block` bytes; negative on failure. */
-hid_t store_hdf5_create(unsigned block);
+int64_t store_hdf5_create(unsigned block);
 /* Open the bytes of a file (copied) read-only; negative on failure. */
-hid_t store_hdf5_open(void *image, size_t size);
+int64_t store_hdf5_open(void *image, size_t size);
 /* The bytes of an open file with its user block, zeroed; caller frees. */
-int store_hdf5_image(hid_t file, unsigned block, uint8_t **ret, size_t *ret_size,
+int store_hdf5_image(int64_t file, unsigned block, uint8_t **ret, size_t *ret_size,
                      struct error *err);
 
-int store_hdf5_put_u64(hid_t at, const char *name, uint64_t v, struct error *err);
-int store_hdf5_put_f64(hid_t at, const char *name, double v, struct error *err);
-int store_hdf5_put_text(hid_t at, const char *name, const char *text, struct error *err);
-int store_hdf5_get_u64(hid_t at, const char *name, uint64_t *ret, struct error *err);
-int store_hdf5_get_f64(hid_t at, const char *name, double *ret, struct error *err);
+int store_hdf5_put_u64(int64_t at, const char *name, uint64_t v, struct error *err);
+int store_hdf5_put_f64(int64_t at, const char *name, double v, struct error *err);
+int store_hdf5_put_text(int64_t at, const char *name, const char *text, struct error *err);
+int store_hdf5_get_u64(int64_t at, const char *name, uint64_t *ret, struct error *err);
+int store_hdf5_get_f64(int64_t at, const char *name, double *ret, struct error *err);
 /* Caller frees *ret. */
-int store_hdf5_get_text(hid_t at, const char *name, char **ret, struct error *err);
+int store_hdf5_get_text(int64_t at, const char *name, char **ret, struct error *err);
 
 /* A whole array as a dataset with checksums (and gzip for integers: their arrays are
  * tables; floats hardly shrink). Groups of the name are made. */
-int store_hdf5_put_array(hid_t file, const struct state_array *a, struct error *err);
+int store_hdf5_put_array(int64_t file, const struct state_array *a, struct error *err);
 /* Read a dataset into the bag. Its size is bounded by what it takes in the file. */
-int store_hdf5_get_array(hid_t file, const char *name, struct state *state,
+int store_hdf5_get_array(int64_t file, const char *name, struct state *state,
                          struct error *err);
 
 #endif

@@ -3,13 +3,13 @@
 #ifndef ARCHWAY_MASTER_STORE_PLIST_H
 #define ARCHWAY_MASTER_STORE_PLIST_H
 
-#include <hdf5.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Creation properties of a dataset with checksums in chunks of these dims, gzip 1 where
  * `compress`; rank 0: one piece, without either. Negative on failure; caller closes. */
-hid_t store_plist_dataset(int rank, const hsize_t *chunk, bool compress);
+int64_t store_plist_dataset(int rank, const unsigned long long *chunk, bool compress);
 /* UTF-8 text of any length. Negative on failure; caller closes. */
-hid_t store_plist_text(void);
+int64_t store_plist_text(void);
 
 #endif

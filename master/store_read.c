@@ -2,12 +2,14 @@
 /* From the bytes of an HDF5 file to a run's state. The signature has already told that
  * the bytes are those that were written; what is checked here is that the writer was one
  * that this program understands, down to each column, and that the parts agree. */
+#include "master/store_snapshot.h"
+
+#include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "master/store_hdf5.h"
-#include "master/store_snapshot.h"
 #include "master/store_table.h"
 
 static int trial_error(struct error *err, const struct store_trial_row *row,

@@ -3,6 +3,7 @@
  * chunks each and a table of many thousand rows costs few calls, in bounded memory. */
 #include "master/store_table.h"
 
+#include <hdf5.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,10 @@
 #include "master/store_plist.h"
 
 enum { CHUNK_BYTES = 256 << 10, BATCH_CHUNKS = 8 };
+
+_Static_assert(sizeof(struct store_tokens) == sizeof(hvl_t) &&
+                   offsetof(struct store_tokens, p) == offsetof(hvl_t, p),
+               "tokens are laid out as HDF5 does");
 
 #define COLUMN(row, name, type)                 \
     {                                           \

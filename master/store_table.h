@@ -4,7 +4,7 @@
 #ifndef ARCHWAY_MASTER_STORE_TABLE_H
 #define ARCHWAY_MASTER_STORE_TABLE_H
 
-#include <hdf5.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -12,7 +12,7 @@
 enum store_column_type {
     COLUMN_U16, COLUMN_U32, COLUMN_U64, COLUMN_I32, COLUMN_I64, COLUMN_F32, COLUMN_F64,
     COLUMN_STATE, COLUMN_ARM, COLUMN_FAILURE, COLUMN_KIND, /* u8 as HDF5 enumerations */
-    COLUMN_TOKENS, /* hvl_t of u16 */
+    COLUMN_TOKENS, /* struct store_tokens */
     COLUMN_TEXT    /* char *, UTF-8 */
 };
 
@@ -27,10 +27,14 @@ struct store_table {
     const struct store_column *columns; /* ends with name == NULL */
 };
 
+struct store_tokens { /* as HDF5's hvl_t */
+    size_t len;
+    void *p; /* u16 */
+};
 struct store_trial_row {
     uint64_t id, arm_index, seed, hash_low, hash_high;
     int64_t same_as;
-    hvl_t tokens;
+    struct store_tokens tokens;
     char *reason;
     double val_accuracy, reward, seconds, params, flops, log_probability;
     double proposed_at, finished_at;
@@ -49,7 +53,7 @@ extern const struct store_table store_table_trials, store_table_curves;
 /* An open table and its batch; plain state of a writer or a reader. */
 struct store_rows {
     const struct store_table *table;
-    hid_t set, type; /* type: of the rows in memory */
+    int64_t set, type; /* type: of the rows in memory */
     uint64_t count, start; /* rows in all; rows before the batch */
     uint64_t used, filled; /* rows of the batch handed out; rows read into it */
     uint64_t batch;
@@ -60,13 +64,13 @@ struct store_rows {
  * failure; what it points to must live until the next call of `next` or `close` that writes
  * the batch, in effect as long as the writer). close writes the rest and frees, after a
  * failure as well. */
-int store_rows_create(hid_t file, const struct store_table *table, uint64_t count,
+int store_rows_create(int64_t file, const struct store_table *table, uint64_t count,
                       struct store_rows *ret, struct error *err);
 void *store_rows_next(struct store_rows *r, struct error *err);
 int store_rows_close(struct store_rows *r, struct error *err);
 
 /* Read: ret->count rows, each borrowed until the next call; NULL on failure. */
-int store_rows_open(hid_t file, const struct store_table *table, struct store_rows *ret,
+int store_rows_open(int64_t file, const struct store_table *table, struct store_rows *ret,
                     struct error *err);
 const void *store_rows_read(struct store_rows *r, struct error *err);
 void store_rows_end(struct store_rows *r);

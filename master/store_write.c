@@ -2,7 +2,9 @@
 /* From a run's state to the bytes of an HDF5 file. The attribute `complete` is written
  * last; the names of the state's arrays are kept in their order in /meta, so that reading
  * knows what must be there and what else is in the file does no harm. */
-#include <math.h>
+#include "master/store_snapshot.h"
+
+#include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,6 @@
 #include "common/text.h"
 #include "master/store_file.h"
 #include "master/store_hdf5.h"
-#include "master/store_snapshot.h"
 #include "master/store_table.h"
 #include "version.h"
 
