@@ -2,8 +2,8 @@
 /* Building a graph: every call checks its arguments against the nodes already there and
  * appends one node. Nothing is computed and no tensor is allocated before finish.
  *
- * The first failure is kept in the graph and returned by every later call, so a caller may
- * write down a network without looking at each status. */
+ * The first failure is kept in the graph and returned by every later call, so a caller
+ * may write down a network without looking at each status. */
 #include "common/nn/graph_private.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ int nn_graph_new(const struct nn_graph_options *options, struct nn_graph **ret,
 }
 
 /* Keep the first error; returns its status. */
-#define GRAPH_FAIL(g, ...)                                                               \
+#define GRAPH_FAIL(g, ...) \
     ((g)->error.status ? (g)->error.status : error_set(&(g)->error, __VA_ARGS__))
 
 static int fail_memory(struct nn_graph *g)
@@ -162,14 +162,16 @@ int nn_graph_input(struct nn_graph *g, struct nn_shape shape)
     if (status)
         return status;
     if (g->node_count)
-        return GRAPH_FAIL(g, ERROR_INPUT, "node %d: a network has one input, its first node",
+        return GRAPH_FAIL(g, ERROR_INPUT,
+                          "node %d: a network has one input, its first node",
                           g->node_count);
     if (!within(shape.h, LIMIT_SIDE) || !within(shape.w, LIMIT_SIDE) ||
         !within(shape.c, LIMIT_CHANNELS))
-        return GRAPH_FAIL(g, ERROR_INPUT,
-                          "input of %d x %d with %d channels; allowed are sides of 1 to %d "
-                          "and 1 to %d channels",
-                          shape.h, shape.w, shape.c, LIMIT_SIDE, LIMIT_CHANNELS);
+        return GRAPH_FAIL(
+            g, ERROR_INPUT,
+            "input of %d x %d with %d channels; allowed are sides of 1 to %d "
+            "and 1 to %d channels",
+            shape.h, shape.w, shape.c, LIMIT_SIDE, LIMIT_CHANNELS);
     status = append_node(g, NN_OP_INPUT, NULL, 0, shape, &node);
     return status ? status : g->node_count - 1;
 }
@@ -183,19 +185,19 @@ int nn_graph_conv(struct nn_graph *g, int input, int filter_height, int filter_w
         return status;
     if (!within(filter_height, LIMIT_FILTER) || !within(filter_width, LIMIT_FILTER) ||
         !within(filters, LIMIT_CHANNELS) || !within(stride, LIMIT_FILTER))
-        return GRAPH_FAIL(g, ERROR_INPUT,
-                          "node %d: %d filters of %d x %d with stride %d; allowed are 1 to "
-                          "%d filters, sides and strides of 1 to %d",
-                          g->node_count, filters, filter_height, filter_width, stride,
-                          LIMIT_CHANNELS, LIMIT_FILTER);
+        return GRAPH_FAIL(
+            g, ERROR_INPUT,
+            "node %d: %d filters of %d x %d with stride %d; allowed are 1 to "
+            "%d filters, sides and strides of 1 to %d",
+            g->node_count, filters, filter_height, filter_width, stride, LIMIT_CHANNELS,
+            LIMIT_FILTER);
     struct nn_shape in = g->nodes[input].shape;
     struct nn_conv conv =
         nn_conv_make(in.h, in.w, in.c, filter_height, filter_width, filters, stride);
     struct nn_shape shape = {conv.oh, conv.ow, filters};
     if ((status = append_node(g, NN_OP_CONV, &input, 1, shape, &node)) ||
         (status = append_parameter(
-             g, "weight", true,
-             (int[5]){filter_height, filter_width, in.c, filters, 0})))
+             g, "weight", true, (int[5]){filter_height, filter_width, in.c, filters, 0})))
         return status;
     node->conv = conv;
     return g->node_count - 1;
@@ -259,13 +261,15 @@ int nn_graph_linear(struct nn_graph *g, int input, int outputs)
         return status;
     size_t inputs = nn_shape_count(g->nodes[input].shape);
     if (!within(outputs, LIMIT_CHANNELS) || inputs > (1u << 28))
-        return GRAPH_FAIL(g, ERROR_INPUT,
-                          "node %d: linear layer of %zu inputs and %d outputs; allowed are "
-                          "up to %u inputs and 1 to %d outputs",
-                          g->node_count, inputs, outputs, 1u << 28, LIMIT_CHANNELS);
+        return GRAPH_FAIL(
+            g, ERROR_INPUT,
+            "node %d: linear layer of %zu inputs and %d outputs; allowed are "
+            "up to %u inputs and 1 to %d outputs",
+            g->node_count, inputs, outputs, 1u << 28, LIMIT_CHANNELS);
     struct nn_shape shape = {1, 1, outputs};
     if ((status = append_node(g, NN_OP_LINEAR, &input, 1, shape, &node)) ||
-        (status = append_parameter(g, "weight", true, (int[5]){(int)inputs, outputs, 0})) ||
+        (status =
+             append_parameter(g, "weight", true, (int[5]){(int)inputs, outputs, 0})) ||
         (status = append_parameter(g, "bias", false, (int[5]){outputs, 0})))
         return status;
     node->conv = nn_conv_make(1, 1, (int)inputs, 1, 1, outputs, 1);
@@ -280,10 +284,11 @@ int nn_graph_softmax_loss(struct nn_graph *g, int logits)
         return status;
     struct nn_shape shape = g->nodes[logits].shape;
     if (shape.h != 1 || shape.w != 1 || shape.c > LIMIT_CLASSES)
-        return GRAPH_FAIL(g, ERROR_INPUT,
-                          "node %d: the loss takes a 1 x 1 map of at most %d classes, not "
-                          "%d x %d with %d channels",
-                          g->node_count, LIMIT_CLASSES, shape.h, shape.w, shape.c);
+        return GRAPH_FAIL(
+            g, ERROR_INPUT,
+            "node %d: the loss takes a 1 x 1 map of at most %d classes, not "
+            "%d x %d with %d channels",
+            g->node_count, LIMIT_CLASSES, shape.h, shape.w, shape.c);
     status = append_node(g, NN_OP_SOFTMAX_LOSS, &logits, 1, shape, &node);
     return status ? status : g->node_count - 1;
 }

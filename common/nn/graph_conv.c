@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution and linear layers: weights are repacked once a step, the batch is split
- * between threads by images, and weight gradients of the threads are added in their order.
+ * between threads by images, and weight gradients of the threads are added in their
+ * order.
  *
  * A linear layer is a 1 x 1 convolution of a 1 x 1 map with a bias. */
 #include "common/nn/graph_private.h"
@@ -29,9 +30,8 @@ static void forward_part(void *context, int part)
     size_t from, to;
     nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
     t->g->kernels->conv_forward(
-        s, (int)(to - from),
-        nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c, t->node->packed,
-        t->node->out + from * s->oh * s->ow * s->k);
+        s, (int)(to - from), nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c,
+        t->node->packed, t->node->out + from * s->oh * s->ow * s->k);
 }
 
 void nn_conv_forward(struct nn_graph *g, struct nn_node *node)
@@ -49,8 +49,8 @@ static void backward_data_part(void *context, int part)
     size_t from, to;
     nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
     t->g->kernels->conv_backward_data(
-        s, (int)(to - from), t->node->grad + from * s->oh * s->ow * s->k,
-        t->node->packed, t->add, t->dx + from * s->h * s->w * s->c);
+        s, (int)(to - from), t->node->grad + from * s->oh * s->ow * s->k, t->node->packed,
+        t->add, t->dx + from * s->h * s->w * s->c);
 }
 
 static void backward_weight_part(void *context, int part)
@@ -66,8 +66,7 @@ static void backward_weight_part(void *context, int part)
     }
     nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
     t->g->kernels->conv_backward_weight(
-        s, (int)(to - from),
-        nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c,
+        s, (int)(to - from), nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c,
         t->node->grad + from * s->oh * s->ow * s->k, dw);
 }
 

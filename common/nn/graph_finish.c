@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of a graph: one block, planned before it is taken.
  *
- * A plan is walked twice by the same code, once counting and once handing out pointers, so
- * the size that the memory limit is compared with is the size that is allocated. Gradients
- * of activations share buffers: in the backward pass a node's gradient lives from its last
- * consumer to itself, and in a chain two buffers are enough for any depth. */
+ * A plan is walked twice by the same code, once counting and once handing out pointers,
+ * so the size that the memory limit is compared with is the size that is allocated.
+ * Gradients of activations share buffers: in the backward pass a node's gradient lives
+ * from its last consumer to itself, and in a chain two buffers are enough for any depth.
+ */
 #include "common/nn/graph_private.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Concatenation in depth (skip connections of Zoph & Le 2017: smaller maps are zero-padded
- * so that all have the size of the largest) and the global mean before the classifier.
- * Both only move memory, so they are plain loops over rows of channels. */
+/* Concatenation in depth (skip connections of Zoph & Le 2017: smaller maps are
+ * zero-padded so that all have the size of the largest) and the global mean before the
+ * classifier. Both only move memory, so they are plain loops over rows of channels. */
 #include "common/nn/graph_private.h"
 
 #include <string.h>
@@ -101,7 +101,9 @@ static void pool_part(void *context, int part)
 
 void nn_pool_forward(struct nn_graph *g, struct nn_node *node)
 {
-    struct join_task t = {.g = g, .node = node, .from = nn_out(g, node->inputs[0]),
+    struct join_task t = {.g = g,
+                          .node = node,
+                          .from = nn_out(g, node->inputs[0]),
                           .in = g->nodes[node->inputs[0]].shape};
     nn_parallel(g, pool_part, &t);
 }

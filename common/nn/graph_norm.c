@@ -2,11 +2,12 @@
 /* Batch norm with a fused ReLU (Ioffe & Szegedy 2015, algorithm 1 and its gradient).
  *
  *   y = scale * (x - mean) * inv + shift = a * x + b,     inv = 1 / sqrt(var + eps)
- *   dx = a * (g - mean(g) - xhat * mean(g * xhat)) = p * g + q * x + r,  g = dy where y > 0
+ *   dx = a * (g - mean(g) - xhat * mean(g * xhat)) = p * g + q * x + r,  g = dy where y >
+ * 0
  *
- * Per channel only a, b, mean, p, q, r are needed, so both passes read x twice and nothing
- * else is stored; the ReLU's mask is recomputed. Sums are taken in double per thread and
- * added in the order of the threads. */
+ * Per channel only a, b, mean, p, q, r are needed, so both passes read x twice and
+ * nothing else is stored; the ReLU's mask is recomputed. Sums are taken in double per
+ * thread and added in the order of the threads. */
 #include "common/nn/graph_private.h"
 
 #include <math.h>
@@ -39,8 +40,14 @@ static struct norm_task task_make(struct nn_graph *g, struct nn_node *node)
     return (struct norm_task){
         .g = g,
         .node = node,
-        .norm = {.c = node->shape.c, .relu = node->relu, .a = at + A * c, .b = at + B * c,
-                 .mean = at + MEAN * c, .p = at + A * c, .q = at + Q * c, .r = at + R * c},
+        .norm = {.c = node->shape.c,
+                 .relu = node->relu,
+                 .a = at + A * c,
+                 .b = at + B * c,
+                 .mean = at + MEAN * c,
+                 .p = at + A * c,
+                 .q = at + Q * c,
+                 .r = at + R * c},
         .x = nn_out(g, node->inputs[0]),
         .pixels = (size_t)g->n * node->shape.h * node->shape.w,
     };
@@ -111,7 +118,8 @@ void nn_norm_forward(struct nn_graph *g, struct nn_node *node)
 {
     struct norm_task t = task_make(g, node);
     const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
-    const float *scale = g->parameters + p[0].offset, *shift = g->parameters + p[1].offset;
+    const float *scale = g->parameters + p[0].offset,
+                *shift = g->parameters + p[1].offset;
     size_t c = (size_t)node->shape.c;
     float *at = node->norm;
     if (g->training) {

@@ -20,20 +20,20 @@ enum { NN_SLACK = 16 }; /* floats */
 
 /* One convolution without bias; fill it with nn_conv_make. */
 struct nn_conv {
-    int h, w, c;       /* input map */
-    int kh, kw, k;     /* filter height and width, filters */
+    int h, w, c;   /* input map */
+    int kh, kw, k; /* filter height and width, filters */
     int stride;
-    int oh, ow;        /* output map: ceil(h / stride), ceil(w / stride) */
-    int top, left;     /* padding above and left of the input */
+    int oh, ow;    /* output map: ceil(h / stride), ceil(w / stride) */
+    int top, left; /* padding above and left of the input */
 };
 
 /* Coefficients of one batch norm, one float a channel each. */
 struct nn_norm {
     int c;
     bool relu;
-    const float *a, *b;       /* forward: y = a * x + b, then ReLU when `relu` */
-    const float *mean;        /* the batch's mean */
-    const float *p, *q, *r;   /* backward: dx = p * g + q * x + r, g = dy where y > 0 */
+    const float *a, *b;     /* forward: y = a * x + b, then ReLU when `relu` */
+    const float *mean;      /* the batch's mean */
+    const float *p, *q, *r; /* backward: dx = p * g + q * x + r, g = dy where y > 0 */
 };
 
 struct nn_kernels {
@@ -59,7 +59,8 @@ struct nn_kernels {
      * squares[0..c); shift: any value near the mean. */
     void (*norm_sums)(size_t pixels, int c, const float *x, const float *shift,
                       double *sums, double *squares);
-    void (*norm_forward)(const struct nn_norm *s, size_t pixels, const float *x, float *y);
+    void (*norm_forward)(const struct nn_norm *s, size_t pixels, const float *x,
+                         float *y);
     /* Add sum(g) and sum(g * (x - mean)) per channel. */
     void (*norm_backward_sums)(const struct nn_norm *s, size_t pixels, const float *x,
                                const float *dy, double *sum_g, double *sum_gx);
@@ -79,11 +80,12 @@ extern const struct nn_kernels nn_kernels_avx512;
  * ERROR_INPUT, naming those that run here, when there is none. */
 int nn_kernels_find(const char *name, const struct nn_kernels **ret, struct error *err);
 
-/* 'same' padding: total max((o - 1) * stride + k - h, 0), the smaller half above and left.
- * All arguments at least 1. */
+/* 'same' padding: total max((o - 1) * stride + k - h, 0), the smaller half above and
+ * left. All arguments at least 1. */
 struct nn_conv nn_conv_make(int h, int w, int c, int kh, int kw, int k, int stride);
 
-/* Outputs [*ret_from, *ret_to) of one axis whose filter tap `tap` lies inside the input. */
+/* Outputs [*ret_from, *ret_to) of one axis whose filter tap `tap` lies inside the input.
+ */
 void nn_conv_tap_range(int in, int out, int stride, int before, int tap, int *ret_from,
                        int *ret_to);
 

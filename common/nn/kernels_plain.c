@@ -2,8 +2,9 @@
 /* The reference kernels: the definitions written down as loops, in portable C.
  *
  * Every other implementation is tested against these, and they run where no other does.
- * The order of the loops lets a compiler vectorise the innermost one (over output or input
- * channels); nothing else is done for speed, and nothing here is specific to a processor. */
+ * The order of the loops lets a compiler vectorise the innermost one (over output or
+ * input channels); nothing else is done for speed, and nothing here is specific to a
+ * processor. */
 #include "common/nn/kernels.h"
 
 #include <string.h>
@@ -29,8 +30,8 @@ struct tap {
 };
 
 /* What to do at each tap of each output pixel inside the input. */
-typedef void (*tap_visitor)(const struct nn_conv *s, struct tap at, const float *const in[2],
-                            float *out);
+typedef void (*tap_visitor)(const struct nn_conv *s, struct tap at,
+                            const float *const in[2], float *out);
 
 static void visit_row(const struct nn_conv *s, struct tap row, int ky, int oy,
                       tap_visitor visit, const float *const in[2], float *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See reference.h. Loops are written over outputs with the bounds tested at every tap, the
- * opposite of how the kernels do it. */
+/* See reference.h. Loops are written over outputs with the bounds tested at every tap,
+ * the opposite of how the kernels do it. */
 #include "reference.h"
 
 #include <math.h>
@@ -223,7 +223,10 @@ double reference_loss(const struct net *net, int n, const double *images,
     struct nn_shape shapes[NET_MAX_NODES];
     double *outs[NET_MAX_NODES] = {NULL}, loss = NAN;
     for (int i = 0; i < NET_MAX_NODES && isnan(loss); i++) {
-        struct eval e = {.node = &net->nodes[i], .n = n, .shapes = shapes, .outs = outs,
+        struct eval e = {.node = &net->nodes[i],
+                         .n = n,
+                         .shapes = shapes,
+                         .outs = outs,
                          .parameters = parameters};
         evaluate(&e, images);
         parameters += e.used;

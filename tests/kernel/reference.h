@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A second, independent reading of what a network computes: every node in double, straight
- * from the definitions in graph.h, with none of the graph's code. Slow on purpose. */
+/* A second, independent reading of what a network computes: every node in double,
+ * straight from the definitions in graph.h, with none of the graph's code. Slow on
+ * purpose. */
 #ifndef ARCHWAY_TESTS_KERNEL_REFERENCE_H
 #define ARCHWAY_TESTS_KERNEL_REFERENCE_H
 
@@ -8,14 +9,22 @@
 
 #include "common/nn/graph.h"
 
-enum net_kind { NET_INPUT, NET_CONV, NET_NORM, NET_CONCAT, NET_POOL, NET_LINEAR, NET_LOSS };
+enum net_kind {
+    NET_INPUT,
+    NET_CONV,
+    NET_NORM,
+    NET_CONCAT,
+    NET_POOL,
+    NET_LINEAR,
+    NET_LOSS
+};
 enum { NET_MAX_NODES = 24 };
 
 struct net_node {
     enum net_kind kind;
-    int in[4], in_count;          /* earlier nodes */
-    struct nn_shape shape;        /* input only */
-    int kh, kw, k, stride, relu;  /* conv; k: linear as well; relu: norm */
+    int in[4], in_count;         /* earlier nodes */
+    struct nn_shape shape;       /* input only */
+    int kh, kw, k, stride, relu; /* conv; k: linear as well; relu: norm */
 };
 
 struct net {

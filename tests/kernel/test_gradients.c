@@ -15,14 +15,35 @@
 #include "common/rng.h"
 #include "tests/unit/unit.h"
 
-#define INPUT(H, W, C) {.kind = NET_INPUT, .shape = {H, W, C}}
-#define CONV(FROM, KH, KW, K, S)                                                         \
-    {.kind = NET_CONV, .in = {FROM}, .in_count = 1, .kh = KH, .kw = KW, .k = K, .stride = S}
-#define NORM(FROM, RELU) {.kind = NET_NORM, .in = {FROM}, .in_count = 1, .relu = RELU}
-#define CONCAT(COUNT, ...) {.kind = NET_CONCAT, .in = {__VA_ARGS__}, .in_count = COUNT}
-#define POOL(FROM) {.kind = NET_POOL, .in = {FROM}, .in_count = 1}
-#define LINEAR(FROM, K) {.kind = NET_LINEAR, .in = {FROM}, .in_count = 1, .k = K}
-#define LOSS(FROM) {.kind = NET_LOSS, .in = {FROM}, .in_count = 1}
+#define INPUT(H, W, C)                          \
+    {                                           \
+        .kind = NET_INPUT, .shape = { H, W, C } \
+    }
+#define CONV(FROM, KH, KW, K, S)                                                   \
+    {                                                                              \
+        .kind = NET_CONV, .in = {FROM}, .in_count = 1, .kh = KH, .kw = KW, .k = K, \
+        .stride = S                                                                \
+    }
+#define NORM(FROM, RELU)                                            \
+    {                                                               \
+        .kind = NET_NORM, .in = {FROM}, .in_count = 1, .relu = RELU \
+    }
+#define CONCAT(COUNT, ...)                                         \
+    {                                                              \
+        .kind = NET_CONCAT, .in = {__VA_ARGS__}, .in_count = COUNT \
+    }
+#define POOL(FROM)                                    \
+    {                                                 \
+        .kind = NET_POOL, .in = {FROM}, .in_count = 1 \
+    }
+#define LINEAR(FROM, K)                                         \
+    {                                                           \
+        .kind = NET_LINEAR, .in = {FROM}, .in_count = 1, .k = K \
+    }
+#define LOSS(FROM)                                    \
+    {                                                 \
+        .kind = NET_LOSS, .in = {FROM}, .in_count = 1 \
+    }
 #define HEAD(FROM) POOL(FROM), LINEAR(FROM + 1, 5), LOSS(FROM + 2)
 
 static const struct net nets[] = {
@@ -30,26 +51,38 @@ static const struct net nets[] = {
     {"linear of a map", {INPUT(2, 3, 2), LINEAR(0, 3), LOSS(1)}},
     {"pool", {INPUT(3, 5, 4), CONV(0, 1, 1, 6, 1), POOL(1), LINEAR(2, 5), LOSS(3)}},
     {"conv 3x3", {INPUT(6, 5, 3), CONV(0, 3, 3, 4, 1), CONV(1, 3, 3, 5, 1), HEAD(2)}},
-    {"conv stride 2", {INPUT(7, 6, 3), CONV(0, 3, 3, 4, 2), CONV(1, 3, 5, 6, 2), HEAD(2)}},
-    {"conv stride 3", {INPUT(9, 8, 2), CONV(0, 5, 3, 4, 3), CONV(1, 2, 2, 9, 3), HEAD(2)}},
+    {"conv stride 2",
+     {INPUT(7, 6, 3), CONV(0, 3, 3, 4, 2), CONV(1, 3, 5, 6, 2), HEAD(2)}},
+    {"conv stride 3",
+     {INPUT(9, 8, 2), CONV(0, 5, 3, 4, 3), CONV(1, 2, 2, 9, 3), HEAD(2)}},
     {"even filters", {INPUT(5, 6, 2), CONV(0, 2, 4, 3, 1), CONV(1, 4, 2, 3, 2), HEAD(2)}},
-    {"filter beyond map", {INPUT(2, 3, 2), CONV(0, 7, 7, 4, 1), CONV(1, 5, 7, 3, 2), HEAD(2)}},
-    {"1x1 map", {INPUT(1, 1, 3), CONV(0, 3, 3, 4, 1), NORM(1, 1), CONV(2, 5, 1, 4, 2), HEAD(3)}},
-    {"stride beyond filter", {INPUT(7, 7, 2), CONV(0, 3, 3, 3, 1), CONV(1, 1, 1, 4, 3), HEAD(2)}},
-    {"norm", {INPUT(4, 3, 3), CONV(0, 1, 3, 5, 1), NORM(1, 0), CONV(2, 3, 1, 4, 1), HEAD(3)}},
+    {"filter beyond map",
+     {INPUT(2, 3, 2), CONV(0, 7, 7, 4, 1), CONV(1, 5, 7, 3, 2), HEAD(2)}},
+    {"1x1 map",
+     {INPUT(1, 1, 3), CONV(0, 3, 3, 4, 1), NORM(1, 1), CONV(2, 5, 1, 4, 2), HEAD(3)}},
+    {"stride beyond filter",
+     {INPUT(7, 7, 2), CONV(0, 3, 3, 3, 1), CONV(1, 1, 1, 4, 3), HEAD(2)}},
+    {"norm",
+     {INPUT(4, 3, 3), CONV(0, 1, 3, 5, 1), NORM(1, 0), CONV(2, 3, 1, 4, 1), HEAD(3)}},
     {"norm of the input", {INPUT(4, 3, 3), NORM(0, 1), CONV(1, 3, 1, 4, 1), HEAD(2)}},
-    {"norm and relu", {INPUT(4, 4, 2), CONV(0, 3, 3, 9, 1), NORM(1, 1), CONV(2, 3, 3, 4, 1),
-                       NORM(3, 1), HEAD(4)}},
-    {"concat", {INPUT(5, 5, 2), CONV(0, 3, 3, 3, 1), CONV(1, 3, 3, 4, 2), CONCAT(2, 1, 2),
-                CONV(3, 3, 3, 5, 1), HEAD(4)}},
-    {"concat with the input", {INPUT(5, 4, 2), CONV(0, 3, 3, 3, 3), CONCAT(3, 1, 0, 1),
-                               CONV(2, 2, 2, 5, 1), HEAD(3)}},
-    {"skips", {INPUT(8, 7, 1), CONV(0, 3, 3, 4, 1), NORM(1, 1), CONV(2, 3, 5, 3, 2), NORM(3, 1),
-               CONCAT(2, 2, 4), CONV(5, 5, 3, 4, 1), NORM(6, 1), CONCAT(3, 7, 4, 2),
-               CONV(8, 1, 1, 6, 3), NORM(9, 1), HEAD(10)}},
-    {"chain", {INPUT(9, 9, 1), CONV(0, 5, 3, 20, 1), NORM(1, 1), CONV(2, 3, 3, 24, 2), NORM(3, 1),
-               CONV(4, 7, 1, 36, 1), NORM(5, 1), CONV(6, 1, 7, 17, 1), NORM(7, 1), HEAD(8)}},
-    {"dead end", {INPUT(4, 4, 2), CONV(0, 3, 3, 3, 1), CONV(1, 3, 3, 4, 1), NORM(1, 1), HEAD(3)}},
+    {"norm and relu",
+     {INPUT(4, 4, 2), CONV(0, 3, 3, 9, 1), NORM(1, 1), CONV(2, 3, 3, 4, 1), NORM(3, 1),
+      HEAD(4)}},
+    {"concat",
+     {INPUT(5, 5, 2), CONV(0, 3, 3, 3, 1), CONV(1, 3, 3, 4, 2), CONCAT(2, 1, 2),
+      CONV(3, 3, 3, 5, 1), HEAD(4)}},
+    {"concat with the input",
+     {INPUT(5, 4, 2), CONV(0, 3, 3, 3, 3), CONCAT(3, 1, 0, 1), CONV(2, 2, 2, 5, 1),
+      HEAD(3)}},
+    {"skips",
+     {INPUT(8, 7, 1), CONV(0, 3, 3, 4, 1), NORM(1, 1), CONV(2, 3, 5, 3, 2), NORM(3, 1),
+      CONCAT(2, 2, 4), CONV(5, 5, 3, 4, 1), NORM(6, 1), CONCAT(3, 7, 4, 2),
+      CONV(8, 1, 1, 6, 3), NORM(9, 1), HEAD(10)}},
+    {"chain",
+     {INPUT(9, 9, 1), CONV(0, 5, 3, 20, 1), NORM(1, 1), CONV(2, 3, 3, 24, 2), NORM(3, 1),
+      CONV(4, 7, 1, 36, 1), NORM(5, 1), CONV(6, 1, 7, 17, 1), NORM(7, 1), HEAD(8)}},
+    {"dead end",
+     {INPUT(4, 4, 2), CONV(0, 3, 3, 3, 1), CONV(1, 3, 3, 4, 1), NORM(1, 1), HEAD(3)}},
 };
 enum { NETS = sizeof nets / sizeof nets[0], BATCH = 5, PER_PARAMETER = 10 };
 
@@ -67,8 +100,8 @@ struct fixture {
 static void fixture_init(struct fixture *f, const struct net *net, const char *kernels,
                          int threads, uint64_t seed)
 {
-    struct nn_graph_options options = {.max_batch = BATCH, .threads = threads,
-                                       .kernels = kernels};
+    struct nn_graph_options options = {
+        .max_batch = BATCH, .threads = threads, .kernels = kernels};
     *f = (struct fixture){.net = net, .g = net_build(net, &options)};
     rng_init(&f->rng, seed, RNG_TEST, 0);
     struct nn_shape s = net->nodes[0].shape;
@@ -106,8 +139,8 @@ static void check_activations(const struct fixture *f, double *const out[NET_MAX
         const float *got = nn_graph_output(f->g, node);
         for (size_t i = 0; i < (size_t)BATCH * s.h * s.w * s.c; i++)
             ck_assert_msg(fabs(got[i] - out[node][i]) <= 2e-4 * (1 + fabs(out[node][i])),
-                          "%s: node %d, %zu: %g, expected %g", f->net->name, node, i, got[i],
-                          out[node][i]);
+                          "%s: node %d, %zu: %g, expected %g", f->net->name, node, i,
+                          got[i], out[node][i]);
     }
 }
 
@@ -139,8 +172,8 @@ static void check_parameter(struct fixture *f, const struct nn_parameter *p)
             continue;
         }
         ck_assert_msg(fabs(gradient[i] - fine) <= 1e-3 * largest + 1e-5,
-                      "%s: gradient of %s[%zu]: %g, expected %g", f->net->name, p->name, i,
-                      (double)gradient[i], fine);
+                      "%s: gradient of %s[%zu]: %g, expected %g", f->net->name, p->name,
+                      i, (double)gradient[i], fine);
     }
 }
 
@@ -153,7 +186,8 @@ static void check_net(const struct net *net, const char *kernels, int threads,
     fixture_init(&f, net, kernels, threads, seed);
     nn_graph_forward(f.g, BATCH, f.images, f.labels, true, &result);
     nn_graph_backward(f.g);
-    double loss = reference_loss(net, BATCH, f.images_double, f.labels, f.parameters, out);
+    double loss =
+        reference_loss(net, BATCH, f.images_double, f.labels, f.parameters, out);
     ck_assert_double_eq_tol(result.loss, loss, 1e-4);
     check_activations(&f, out);
     reference_free(out);

@@ -65,16 +65,16 @@ START_TEST(bad_options_are_refused)
 END_TEST
 
 /* A call that must fail as the second node of a graph with a (6, 5, 2) input. */
-#define CHECK_REFUSED(word, call)                                                        \
-    do {                                                                                 \
-        struct error err = {0};                                                          \
-        struct nn_graph *g = graph_new();                                                \
-        ck_assert_int_eq(nn_graph_input(g, (struct nn_shape){6, 5, 2}), 0);              \
-        ck_assert_int_eq(call, ERROR_INPUT);                                             \
-        ck_assert_int_eq(nn_graph_linear(g, 0, 2), ERROR_INPUT); /* stays failed */      \
-        ck_assert_int_eq(nn_graph_finish(g, &err), ERROR_INPUT);                         \
-        ck_assert_msg(strstr(err.text, word), "'%s' lacks '%s'", err.text, word);        \
-        nn_graph_free(g);                                                                \
+#define CHECK_REFUSED(word, call)                                                   \
+    do {                                                                            \
+        struct error err = {0};                                                     \
+        struct nn_graph *g = graph_new();                                           \
+        ck_assert_int_eq(nn_graph_input(g, (struct nn_shape){6, 5, 2}), 0);         \
+        ck_assert_int_eq(call, ERROR_INPUT);                                        \
+        ck_assert_int_eq(nn_graph_linear(g, 0, 2), ERROR_INPUT); /* stays failed */ \
+        ck_assert_int_eq(nn_graph_finish(g, &err), ERROR_INPUT);                    \
+        ck_assert_msg(strstr(err.text, word), "'%s' lacks '%s'", err.text, word);   \
+        nn_graph_free(g);                                                           \
     } while (0)
 
 START_TEST(bad_nodes_are_refused)
@@ -97,7 +97,8 @@ END_TEST
 
 START_TEST(bad_input_shapes_are_refused)
 {
-    const struct nn_shape bad[] = {{0, 1, 1}, {1, -1, 1}, {1, 1, 0}, {5000, 1, 1}, {1, 1, 70000}};
+    const struct nn_shape bad[] = {
+        {0, 1, 1}, {1, -1, 1}, {1, 1, 0}, {5000, 1, 1}, {1, 1, 70000}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct nn_graph *g = graph_new();
         ck_assert_int_eq(nn_graph_input(g, bad[i]), ERROR_INPUT);
@@ -202,12 +203,14 @@ START_TEST(parameters_are_listed_in_order)
     }
     ck_assert_uint_eq(nn_graph_parameter_count(g), offset);
     ck_assert_int_eq(p[0].rank, 4);
-    ck_assert(p[0].dims[0] == 3 && p[0].dims[1] == 2 && p[0].dims[2] == 2 && p[0].dims[3] == 7);
+    ck_assert(p[0].dims[0] == 3 && p[0].dims[1] == 2 && p[0].dims[2] == 2 &&
+              p[0].dims[3] == 7);
     ck_assert_int_eq(p[3].rank, 2);
     ck_assert(p[3].dims[0] == 7 && p[3].dims[1] == 3);
     nn_graph_statistics(g, &statistics);
     ck_assert_uint_eq(statistics, 14);
-    ck_assert_double_eq_tol(nn_graph_flops(g), 2.0 * (3 * 3 * 3 * 2 * 2 * 7 + 7 * 3), 0.1);
+    ck_assert_double_eq_tol(nn_graph_flops(g), 2.0 * (3 * 3 * 3 * 2 * 2 * 7 + 7 * 3),
+                            0.1);
     nn_graph_free(g);
 }
 END_TEST
