@@ -7,8 +7,9 @@
 #
 # Rules: common includes common; proto also proto; worker and master also themselves, but
 # never each other, except master/main.c, which composes. mpi.h stands in proto/wire_mpi.c
-# alone, hdf5.h in master/store*.c, BLAS headers below common/nn. Project headers are
-# included by their full path in quotes.
+# alone, BLAS headers below common/nn, hdf5.h in master/store*.c and in its private headers
+# master/store_*.h, which nobody else includes. Project headers are included by their full
+# path in quotes.
 set -u
 
 # Prints one line a violation; status 1 when there is any.
@@ -29,8 +30,11 @@ check() {
             if (name ~ /(^|\/)mpi\.h$/ && FILENAME != "proto/wire_mpi.c")
                 wrong = "mpi.h belongs to proto/wire_mpi.c alone"
             else if (name ~ /(^|\/)hdf5(_hl)?\.h$|(^|\/)H5[A-Za-z]*public\.h$/ &&
-                     FILENAME !~ /^master\/store[a-z_0-9]*\.c$/)
+                     FILENAME !~ /^master\/store(_[a-z_0-9]+)?\.c$/ &&
+                     FILENAME !~ /^master\/store_[a-z_0-9]+\.h$/)
                 wrong = "hdf5.h belongs to master/store*.c alone"
+            else if (name ~ /^master\/store_/ && FILENAME !~ /^master\/store[._]/)
+                wrong = "a private header of master/store.c"
             else if (name ~ /(^|\/)(cblas|f77blas|lapacke|openblas_config)[a-z_0-9]*\.h$/ &&
                      FILENAME !~ /^common\/nn\//)
                 wrong = "BLAS belongs to common/nn alone"
@@ -101,6 +105,7 @@ self_test() {
     plant worker/a.c '<hdf5.h>'
     plant master/report/store.c '<hdf5.h>'
     plant master/store.h '<hdf5.h>'
+    plant master/ledger.c '"master/store_table.h"'
     plant worker/a.c '<cblas.h>'
     plant master/a.c '<openblas/cblas.h>'
     plant master/a.c '"../worker/agent.h"'
@@ -112,6 +117,8 @@ self_test() {
     rm "$folder/common/b.c"
     allow master/main.c '"worker/agent.h"'
     allow master/store_read.c '<hdf5.h>'
+    allow master/store_table.h '<hdf5.h>'
+    allow master/store.c '"master/store_table.h"'
     allow proto/wire_mpi.c '<mpi.h>'
     allow common/nn/gemm.c '<cblas.h>'
     allow worker/a.c '"proto/wire.h"'
