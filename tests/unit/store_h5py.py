@@ -2,8 +2,10 @@
 """Reads a snapshot with h5py for test_store_h5py, or changes one so that it must be refused.
 
     store_h5py.py dump FILE     print every table, attribute and array in a canonical form
-    store_h5py.py break FILE N  make change N; prints what the reader must complain about
+    store_h5py.py break FILE    make FILE.0, FILE.1, ...: copies with one change each; prints
+                                what the reader must complain about, one a line
 """
+import shutil
 import struct
 import sys
 import zlib
@@ -160,12 +162,12 @@ def main(arguments):
             assert file.userblock_size == 512
             dump(file)
         return 0
-    number = int(arguments[2])
-    if number >= len(BREAKS):
-        return 1
-    with h5py.File(arguments[1], "r+") as file:
-        BREAKS[number][1](file)
-    print(BREAKS[number][0], end="")
+    for number, (complaint, change) in enumerate(BREAKS):
+        name = f"{arguments[1]}.{number}"
+        shutil.copyfile(arguments[1], name)
+        with h5py.File(name, "r+") as file:
+            change(file)
+        print(complaint)
     return 0
 
 
