@@ -107,7 +107,7 @@ static int allocate(struct controller *c, struct error *err)
                     BLOCKS_OF_ANCHORS;
     c->kind = calloc(c->kinds, sizeof *c->kind);
     c->blocks = calloc(blocks, sizeof *c->blocks);
-    c->rows = calloc(CONTROLLER_CHUNK, sizeof *c->rows);
+    c->rows = calloc(CONTROLLER_SAMPLE_CHUNK, sizeof *c->rows);
     c->prefixes = calloc(CONTROLLER_CHUNK, sizeof *c->prefixes);
     if (!c->kind || !c->blocks || !c->rows || !c->prefixes)
         return error_set(err, ERROR_SYSTEM, "controller: no memory");
@@ -135,6 +135,8 @@ static int build(struct controller *c, struct error *err)
         return error_set(err, ERROR_SYSTEM, "controller: no memory for %zu parameters",
                          c->count);
     status = optimizer_init(&c->optimizer, c->count, true, err);
+    if (status == 0)
+        status = controller_share_init(c, err);
     return status < 0 ? status : controller_pack_init(c, err);
 }
 
@@ -177,6 +179,7 @@ void controller_free(struct controller *c)
     if (!c)
         return;
     controller_pack_fini(c);
+    controller_share_fini(c);
     controller_tape_fini(&c->tape);
     optimizer_fini(&c->optimizer);
     lstm_fini(&c->lstm);

@@ -14,6 +14,20 @@
 /* Rows worked on at once: small enough for the caches, and fixed, because the order of
  * the gradient's sums depends on it. */
 enum { CONTROLLER_CHUNK = 32 };
+/* Rows sampled at once, which share their common prefixes (controller_share.c) where
+ * there are few enough tokens; the LSTM still works on CONTROLLER_CHUNK of them at a
+ * time. */
+enum { CONTROLLER_SAMPLE_CHUNK = 256, CONTROLLER_SHARE_TOKENS = 64 };
+
+/* Which rows share a state of the LSTM. Buffers of h, c and logits are by state; where
+ * nothing is shared, state r is row r. */
+struct controller_states {
+    size_t count;
+    size_t *of;      /* (rows): the row's state */
+    size_t *first;   /* (count): the state's first row */
+    size_t *parent;  /* (count): the state of the step before */
+    uint16_t *child; /* (count, tokens + 1): new state + 1; NULL: too many tokens */
+};
 
 /* One kind of choice. */
 struct controller_kind {
@@ -62,7 +76,7 @@ struct controller_tape {
     float *h, *c;                                /* (layers)(steps + 1, rows, width) */
     float *acts;    /* (layers)(steps, rows, LSTM_ACTS, width) */
     float *dgates;  /* (layers)(steps, rows, columns) */
-    float *gates;   /* (rows, columns) */
+    float *gates;   /* (CONTROLLER_CHUNK, columns) */
     float *inputs;  /* (steps, rows, width): inputs that are no token's embedding */
     float *logits;  /* (rows, wide) of one step, less their maximum */
     float *weights; /* (rows, wide): exp(logits) */
@@ -84,6 +98,7 @@ struct controller_tape {
 struct controller_run {
     struct controller *c;
     size_t rows;
+    bool share;            /* rows may share states: sampling */
     bool score;            /* entropy is wanted */
     bool gradient;         /* dlogits are wanted */
     double entropy_weight; /* divided by the batch's size */
@@ -110,8 +125,9 @@ struct controller {
     size_t count;                 /* parameters */
     float *parameters, *gradient; /* flat */
     struct optimizer optimizer;
-    struct controller_tape tape;   /* grows */
-    struct controller_row *rows;   /* (CONTROLLER_CHUNK) */
+    struct controller_tape tape; /* grows */
+    struct controller_states states;
+    struct controller_row *rows;   /* (CONTROLLER_SAMPLE_CHUNK) */
     struct architecture *prefixes; /* (CONTROLLER_CHUNK) */
 };
 
@@ -135,11 +151,11 @@ static inline size_t controller_slot(const struct controller *c, size_t t)
 {
     return c->tape.history ? t * c->tape.rows * c->lstm.width : 0;
 }
-/* The top layer's h after step t, one row. */
-static inline float *controller_top(const struct controller *c, size_t t, size_t row)
+/* The top layer's h after step t, one state. */
+static inline float *controller_top(const struct controller *c, size_t t, size_t state)
 {
     return c->tape.h + (c->lstm.layers - 1) * c->tape.state_layer +
-           controller_slot(c, t + 1) + row * c->lstm.width;
+           controller_slot(c, t + 1) + state * c->lstm.width;
 }
 static inline struct controller_step *controller_at(const struct controller *c, size_t t,
                                                     size_t row)
@@ -155,6 +171,12 @@ static inline float *controller_dlogits(const struct controller *c, size_t t, si
  */
 int controller_given(struct controller *c, const struct architecture *const *a, size_t n,
                      bool keep, struct error *err);
+
+/* controller_share.c: start a chunk; follow the tokens that lead to step t. */
+int controller_share_init(struct controller *c, struct error *err);
+void controller_share_fini(struct controller *c);
+void controller_share_start(struct controller *c, size_t rows, bool share);
+void controller_share_step(struct controller *c, size_t t, size_t rows);
 
 /* controller_run.c: all steps of a chunk whose rows are set up in c->rows. */
 int controller_run(struct controller_run *run, size_t *ret_steps, struct error *err);

@@ -46,14 +46,15 @@ static int plan_step(const struct controller_run *run, size_t t, bool *ret_any,
     return 0;
 }
 
-/* First layer's x W_x + b of every row. */
-static void fill_gates(const struct controller_run *run, size_t t)
+/* First layer's x W_x + b of `n` states from the first-th on. */
+static void fill_gates(const struct controller_run *run, size_t t, size_t first, size_t n)
 {
     const struct controller *c = run->c;
     const struct lstm *l = &c->lstm;
-    for (size_t r = 0; r < run->rows; r++) {
+    for (size_t k = 0; k < n; k++) {
+        size_t r = c->states.first[first + k];
         int source = controller_at(c, t, r)->source;
-        float *gates = c->tape.gates + r * l->columns;
+        float *gates = c->tape.gates + k * l->columns;
         const float *from =
             source < 0 ? l->layer[0].bias_row : c->table + (size_t)source * l->columns;
         memcpy(gates, from, l->columns * sizeof *gates);
@@ -64,41 +65,60 @@ static void fill_gates(const struct controller_run *run, size_t t)
     }
 }
 
-static void advance(const struct controller_run *run, size_t t)
+/* One step of `n` states from the first-th on. */
+static void advance(const struct controller_run *run, size_t t, size_t first, size_t n)
 {
     const struct controller *c = run->c;
     const struct controller_tape *tape = &c->tape;
-    size_t before = controller_slot(c, t), after = controller_slot(c, t + 1);
-    size_t acts = tape->keep ? t * run->rows * LSTM_ACTS * c->lstm.width : 0;
+    size_t acts_row = tape->keep ? LSTM_ACTS * c->lstm.width : 0;
+    size_t before = controller_slot(c, t) + first * c->lstm.width;
+    size_t after = controller_slot(c, t + 1) + first * c->lstm.width;
     struct lstm_step s = {
-        .rows = run->rows,
+        .rows = n,
         .gates = tape->gates,
         .h_prev = tape->h + before,
         .c_prev = tape->c + before,
         .h = tape->h + after,
         .c = tape->c + after,
         .state_layer = tape->state_layer,
-        .acts = tape->acts + acts,
+        .acts = tape->acts + (t * run->rows + first) * acts_row,
         .acts_layer = tape->acts_layer,
-        .acts_row = tape->keep ? LSTM_ACTS * c->lstm.width : 0,
+        .acts_row = acts_row,
     };
     lstm_forward(&c->lstm, &s);
 }
 
-/* Logits less their maximum, and their exponentials, of rows [first, first + n). */
-static void softmax_rows(const struct controller_run *run, size_t t, size_t first,
-                         size_t n)
+static void advance_all(const struct controller_run *run, size_t t)
+{
+    size_t count = run->c->states.count;
+    for (size_t first = 0; first < count; first += CONTROLLER_CHUNK) {
+        size_t left = count - first;
+        size_t n = left < CONTROLLER_CHUNK ? left : CONTROLLER_CHUNK;
+        fill_gates(run, t, first, n);
+        advance(run, t, first, n);
+    }
+}
+
+/* The step of a state's rows: they ask for the same decision. */
+static const struct controller_step *state_step(const struct controller *c, size_t t,
+                                                size_t state)
+{
+    return controller_at(c, t, c->states.first[state]);
+}
+
+/* Logits less their maximum, and their exponentials, of states [first, first + n). */
+static void softmax(const struct controller_run *run, size_t t, size_t first, size_t n)
 {
     const struct controller *c = run->c;
     const struct controller_tape *tape = &c->tape;
-    const struct controller_kind *k = &c->kind[controller_at(c, t, first)->decision.kind];
+    const struct controller_kind *k = &c->kind[state_step(c, t, first)->decision.kind];
     float *z = tape->logits + first * tape->wide, *e = tape->weights + first * tape->wide;
     for (size_t r = 0; r < n; r++)
         memcpy(z + r * tape->wide, k->bias_row, k->padded * sizeof *z);
     lstm_multiply(&c->lstm, n, k->choices, c->lstm.units, controller_top(c, t, first),
                   c->lstm.width, k->w, k->padded, z, tape->wide);
     for (size_t r = 0; r < n; r++, z += tape->wide, e += tape->wide) {
-        size_t choices = (size_t)controller_at(c, t, first + r)->decision.choices;
+        size_t choices = (size_t)state_step(c, t, first + r)->decision.choices;
         float top = z[0];
         for (size_t j = 1; j < choices; j++)
             top = z[j] > top ? z[j] : top;
@@ -137,8 +157,8 @@ static void choose(const struct controller_run *run, size_t t, size_t r)
     const struct controller_step *s = controller_at(c, t, r);
     const struct controller_kind *k = &c->kind[s->decision.kind];
     struct controller_row *row = &c->rows[r];
-    const float *z = c->tape.logits + r * c->tape.wide;
-    const float *e = c->tape.weights + r * c->tape.wide;
+    const float *z = c->tape.logits + c->states.of[r] * c->tape.wide;
+    const float *e = c->tape.weights + c->states.of[r] * c->tape.wide;
     size_t choices = (size_t)s->decision.choices;
     float sum = e[0];
     for (size_t j = 1; j < choices; j++)
@@ -159,29 +179,38 @@ static void choose(const struct controller_run *run, size_t t, size_t r)
                         controller_dlogits(c, t, r));
 }
 
-static bool same_head(const struct controller_step *a, const struct controller_step *b)
+static bool is_choice(const struct controller_step *s)
 {
-    return b->active && a->decision.type == b->decision.type &&
-           a->decision.kind == b->decision.kind;
+    return s->active && s->decision.type == DECISION_CHOICE;
+}
+
+/* Every state's softmax, those of one kind side by side in one go. */
+static void softmax_all(const struct controller_run *run, size_t t)
+{
+    const struct controller *c = run->c;
+    for (size_t k = 0, n; k < c->states.count; k += n) {
+        const struct controller_step *s = state_step(c, t, k), *next;
+        n = 1;
+        if (!is_choice(s))
+            continue;
+        for (; k + n < c->states.count; n++) {
+            next = state_step(c, t, k + n);
+            if (!is_choice(next) || next->decision.kind != s->decision.kind)
+                break;
+        }
+        softmax(run, t, k, n);
+    }
 }
 
 static void decide(struct controller_run *run, size_t t)
 {
-    const struct controller *c = run->c;
-    for (size_t r = 0, n; r < run->rows; r += n) {
-        const struct controller_step *s = controller_at(c, t, r);
-        n = 1;
-        if (!s->active)
-            continue;
-        if (s->decision.type == DECISION_ANCHOR) {
+    softmax_all(run, t);
+    for (size_t r = 0; r < run->rows; r++) {
+        const struct controller_step *s = controller_at(run->c, t, r);
+        if (is_choice(s))
+            choose(run, t, r);
+        else if (s->active)
             controller_anchor_decide(run, t, r);
-            continue;
-        }
-        while (r + n < run->rows && same_head(s, controller_at(c, t, r + n)))
-            n++;
-        softmax_rows(run, t, r, n);
-        for (size_t i = 0; i < n; i++)
-            choose(run, t, r + i);
     }
 }
 
@@ -198,6 +227,7 @@ static void start(const struct controller_run *run)
         c->rows[r].next_source = SOURCE_ZERO;
         c->rows[r].log_probability = c->rows[r].entropy = 0;
     }
+    controller_share_start(run->c, run->rows, run->share);
     memset(tape->anchors_done, 0, run->rows * sizeof *tape->anchors_done);
     if (run->gradient)
         memset(tape->dlogits, 0,
@@ -217,8 +247,8 @@ int controller_run(struct controller_run *run, size_t *ret_steps, struct error *
             return status;
         if (!any)
             break;
-        fill_gates(run, t);
-        advance(run, t);
+        controller_share_step(run->c, t, run->rows);
+        advance_all(run, t);
         decide(run, t);
     }
     *ret_steps = t;

@@ -88,10 +88,10 @@ int controller_sample(struct controller *c, int depth, const uint64_t *ids, size
         return error_set(err, ERROR_INPUT, "space '%s': depth %d, allowed are 1 to %d",
                          space_name(c->space), depth, space_max_depth(c->space));
     int tokens = space_max_tokens(c->space, depth);
-    for (size_t first = 0; first < n; first += CONTROLLER_CHUNK) {
+    for (size_t first = 0; first < n; first += CONTROLLER_SAMPLE_CHUNK) {
         size_t left = n - first, steps = 0;
-        struct controller_run run = {.c = c};
-        run.rows = left < CONTROLLER_CHUNK ? left : CONTROLLER_CHUNK;
+        struct controller_run run = {.c = c, .share = true};
+        run.rows = left < CONTROLLER_SAMPLE_CHUNK ? left : CONTROLLER_SAMPLE_CHUNK;
         struct controller_tape_size size = {.rows = run.rows, .steps = (size_t)tokens};
         if (c->has_anchors)
             size.anchors = size.choices = (size_t)tokens;

@@ -32,7 +32,7 @@ static size_t list_pieces(struct controller *c, struct piece list[16])
         {&t->c, layers * slots * t->rows, width},
         {&t->acts, kept ? layers * kept * t->rows : 1, LSTM_ACTS * width},
         {&t->dgates, layers * kept * t->rows, columns},
-        {&t->gates, t->rows, columns},
+        {&t->gates, t->rows < CONTROLLER_CHUNK ? t->rows : CONTROLLER_CHUNK, columns},
         {&t->inputs, t->anchors ? t->steps * t->rows : 0, width},
         {&t->logits, t->rows, t->wide},
         {&t->weights, t->rows, t->wide},

@@ -100,7 +100,7 @@ END_TEST
  */
 static void check_batches(bool skip)
 {
-    enum { N = 70 };
+    enum { N = 600 };
     static struct architecture together[N], alone;
     struct config config = rig_config(4, skip);
     uint64_t ids[N];
