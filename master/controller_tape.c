@@ -61,7 +61,6 @@ static bool count_floats(const struct piece *list, size_t n, size_t *ret)
     return true;
 }
 
-/* dgates and dlogits have pads that must be zero: clear what another layout left. */
 static void carve(struct controller_tape *t, const struct piece *list, size_t n)
 {
     float *at = t->floats;
@@ -127,7 +126,7 @@ int controller_tape_reserve(struct controller *c, const struct controller_tape_s
     int status = grow(t, floats, err);
     if (status < 0)
         return status;
-    if (!same) {
+    if (!same) { /* another layout left its numbers in the pads */
         carve(t, list, n);
         memset(t->floats, 0, floats * sizeof *t->floats);
     }
