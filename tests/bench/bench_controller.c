@@ -3,7 +3,8 @@
  * updates of 8 a second: this controller and, where the system's Python has torch, the
  * same policy in PyTorch on one thread in the same run (controller_peer.py beside this
  * source, whose path is the only argument). Median of repeated calls, both in CPU time,
- * so that a busy machine does not decide who wins. */
+ * so that a busy machine does not decide who wins. Batches include what the controller
+ * gains by running rows with the same tokens so far once (master/controller_share.c). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
