@@ -414,7 +414,9 @@ START_TEST(what_was_durable_survives_a_kill)
         if (pid == 0)
             child_main(fds[1]);
         close(fds[1]);
-        ck_assert_int_eq(read(fds[0], &durable, sizeof durable), sizeof durable);
+        do /* the first commit may take as long as the disk pleases */
+            ck_assert_int_eq(read(fds[0], &durable, sizeof durable), sizeof durable);
+        while (durable <= 16);
         usleep(rng_below(&rng, 60000));
         ck_assert_int_eq(kill(pid, SIGKILL), 0);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
