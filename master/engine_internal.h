@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the engine only. */
+#ifndef ARCHWAY_MASTER_ENGINE_INTERNAL_H
+#define ARCHWAY_MASTER_ENGINE_INTERNAL_H
+
+#include "master/engine.h"
+#include "master/search/search.h"
+
+struct engine_pending {
+    uint64_t id;
+    uint64_t offset; /* of the journal: durable up to here before it is told */
+};
+
+struct engine {
+    struct config config;
+    bool observe;
+    struct space *space;
+    struct ledger *ledger;
+    const struct search_ops *ops[ARM_COUNT]; /* NULL when observing or without the arm */
+    void *self[ARM_COUNT];
+    struct journal *journal; /* borrowed; NULL: steps are not recorded */
+    struct data_facts facts;
+    struct bytes scratch;
+    void (*over)(void *context, const struct trial *t);
+    void *over_context;
+
+    uint64_t told;
+    bool *is_told; /* by id */
+    uint64_t is_told_capacity;
+    /* Finished trials in the order of finishing; a ring would save memory that a run of
+     * the usual size never misses. */
+    struct engine_pending *pending;
+    size_t pending_first, pending_count, pending_capacity;
+
+    double elapsed, session_started, last_time;
+    uint64_t sessions;
+    bool session_open;
+};
+
+/* Steps shared by the live run and the replay; none of them touches the journal. */
+int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
+                         enum engine_answer *ret_answer, struct error *err);
+/* Takes ownership of t->architecture on success. */
+int engine_apply_proposed(struct engine *e, struct trial *t, struct error *err);
+int engine_apply_finished(struct engine *e, const struct record_finished *r,
+                          struct error *err);
+int engine_apply_failed_attempt(struct engine *e, const struct record_finished *r,
+                                struct error *err);
+int engine_apply_told(struct engine *e, uint64_t id, struct error *err);
+void engine_apply_session(struct engine *e, double time);
+void engine_apply_closed(struct engine *e, double time);
+int engine_push_pending(struct engine *e, uint64_t id, uint64_t offset, struct error *err);
+
+int engine_save_state(const struct engine *e, struct state *state, struct error *err);
+int engine_load_state(struct engine *e, const struct state *state, struct error *err);
+
+#endif
