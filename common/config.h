@@ -119,7 +119,7 @@ struct config_run {
     int retries;           /* further attempts after a failed one */
     int on_failure;        /* enum config_on_failure */
     int slots;             /* trainers a rank; 0: auto */
-    int prefetch;          /* tasks waiting at a slot beyond the running one */
+    int prefetch;          /* most tasks waiting at a busy slot */
     double snapshot_every; /* seconds */
     double heartbeat;      /* seconds between signs of life */
     double lost_after;     /* seconds of silence before a rank is given up */

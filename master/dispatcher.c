@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is there, what they say, and who has fallen silent. MPI reports no dead peer, so
+ * signs of life and deadlines are all there is; handing out is in dispatcher_tasks.c. */
+#include "master/dispatcher_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double dispatcher_now(const struct dispatcher *d)
+{
+    return clock_now(d->setup.clock);
+}
+
+double dispatcher_wall(const struct dispatcher *d)
+{
+    return clock_wall(d->setup.clock);
+}
+
+void dispatcher_notify(struct dispatcher *d, enum dispatcher_event_type type,
+                       uint64_t trial, int rank, const char *reason)
+{
+    struct dispatcher_event event = {
+        .type = type, .trial = trial, .rank = rank, .reason = reason};
+    if (d->setup.notify)
+        d->setup.notify(d->setup.context, &event);
+}
+
+int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret,
+                   struct error *err)
+{
+    struct dispatcher *d = calloc(1, sizeof *d);
+    int size = setup->wire->size;
+    if (d)
+        d->workers = calloc((size_t)size, sizeof *d->workers);
+    if (!d || !d->workers) {
+        free(d);
+        return error_set(err, ERROR_SYSTEM, "no memory for %d ranks", size);
+    }
+    d->setup = *setup;
+    d->ledger = engine_ledger(setup->engine);
+    d->mean_seconds = -1;
+    d->opened = d->beat_at = d->idle_at = dispatcher_now(d);
+    for (int rank = 1; rank < size; rank++)
+        d->workers[rank].heard = d->opened;
+    bytes_init(&d->in);
+    bytes_init(&d->out);
+    *ret = d;
+    return 0;
+}
+
+void dispatcher_free(struct dispatcher *d)
+{
+    if (!d)
+        return;
+    for (int rank = 0; rank < d->setup.wire->size; rank++) {
+        free(d->workers[rank].hello);
+        free(d->workers[rank].slots);
+    }
+    free(d->workers);
+    placement_fini(&d->placement);
+    bytes_fini(&d->in);
+    bytes_fini(&d->out);
+    free(d);
+}
+
+int dispatcher_send(struct dispatcher *d, int rank, const struct message *m,
+                    struct error *err)
+{
+    bytes_clear(&d->out);
+    message_encode(m, &d->out);
+    if (d->out.failed)
+        return error_set(err, ERROR_SYSTEM, "%s for rank %d is too large or memory is gone",
+                         message_name((int)m->type), rank);
+    return wire_send(d->setup.wire, rank, d->out.data, d->out.size, err);
+}
+
+/* A rank is given up: an attempt counts against its trial, since the trial may be what
+ * brought the machine down. */
+static int give_up(struct dispatcher *d, int rank, const char *reason, struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    wire_forget(d->setup.wire, rank);
+    w->state = WORKER_LOST;
+    int status = dispatcher_take_back(d, rank, false, err);
+    d->slots -= w->slot_count;
+    w->slot_count = 0;
+    dispatcher_notify(d, DISPATCHER_RANK_LOST, 0, rank, reason);
+    return status;
+}
+
+static int take_hello(struct dispatcher *d, int rank, const struct message_hello *hello,
+                      struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    if (w->state != WORKER_EXPECTED)
+        return 0;
+    w->hello = malloc(sizeof *w->hello);
+    if (!w->hello)
+        return error_set(err, ERROR_SYSTEM, "no memory for rank %d", rank);
+    *w->hello = *hello;
+    w->state = WORKER_REPORTED;
+    return 0;
+}
+
+static int find_flight(const struct dispatcher_worker *w, int slot, uint64_t trial,
+                       int attempt)
+{
+    if (slot < 0 || slot >= w->slot_count)
+        return -1;
+    const struct dispatcher_slot *s = &w->slots[slot];
+    for (int i = 0; i < s->count; i++)
+        if (s->flights[i].trial == trial && s->flights[i].attempt == attempt)
+            return i;
+    return -1;
+}
+
+static void note_seconds(struct dispatcher *d, double seconds)
+{
+    if (!isfinite(seconds) || seconds < 0)
+        return;
+    d->mean_seconds = d->mean_seconds < 0 ? seconds
+                                          : 0.95 * d->mean_seconds + 0.05 * seconds;
+}
+
+/* Results of attempts that were given up meanwhile are late: nobody waits for them. */
+static int take_result(struct dispatcher *d, int rank, const struct message_result *m,
+                       struct error *err)
+{
+    int index = find_flight(&d->workers[rank], m->slot, m->trial, m->attempt);
+    if (index < 0)
+        return 0;
+    dispatcher_land(d, rank, m->slot, index);
+    note_seconds(d, m->seconds);
+    struct ledger_result r = {.failure = m->failure,
+                              .val_accuracy = NAN,
+                              .seconds = m->seconds,
+                              .params = m->params,
+                              .flops = m->flops,
+                              .finished_at = dispatcher_wall(d),
+                              .epoch_count = m->epoch_count,
+                              .epochs = m->epochs,
+                              .reason = m->reason && *m->reason ? m->reason : NULL};
+    int status = engine_finish(d->setup.engine, m->trial, rank, m->slot, &r, err);
+    if (status != 0)
+        return status;
+    const struct trial *t = ledger_trial(d->ledger, m->trial);
+    bool again = t->state == TRIAL_QUEUED;
+    if (m->failure == FAILURE_NONE)
+        d->results++;
+    else
+        d->failures++;
+    dispatcher_notify(d, again ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED, m->trial,
+                      rank, r.reason);
+    uint64_t enough = d->slots > 4 ? 2 * (uint64_t)d->slots : 8;
+    if (d->results == 0 && d->failures >= enough)
+        return error_set(err, ERROR_FAILED,
+                         "the first %llu attempts all failed, so the trainer or the "
+                         "configuration is at fault; the last one: %s",
+                         (unsigned long long)d->failures, r.reason ? r.reason : "no reason");
+    return 0;
+}
+
+static int take_message(struct dispatcher *d, int rank, const struct message *m,
+                        struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    switch (m->type) {
+    case MESSAGE_HELLO:
+        return take_hello(d, rank, &m->hello, err);
+    case MESSAGE_READY:
+        if (w->state == WORKER_REPORTED)
+            w->state = WORKER_READY;
+        return 0;
+    case MESSAGE_RESULT:
+        return take_result(d, rank, &m->result, err);
+    case MESSAGE_BYE:
+        if (d->stopping) {
+            w->state = WORKER_GONE;
+            return 0;
+        }
+        return give_up(d, rank, *m->bye.reason ? m->bye.reason : "it left", err);
+    case MESSAGE_PROGRESS:
+    case MESSAGE_HEARTBEAT:
+        return 0;
+    default:
+        return error_set(err, ERROR_PEER, "rank %d sent %s, which only a master sends",
+                         rank, message_name((int)m->type));
+    }
+}
+
+static int take_frames(struct dispatcher *d, int rank, struct error *err)
+{
+    struct bytes_reader reader;
+    struct message m;
+    struct error why = {0};
+    int more;
+    bytes_reader_init(&reader, d->in.data, d->in.size);
+    while ((more = message_decode(&reader, &m, &why)) == 1) {
+        int status = d->workers[rank].state == WORKER_LOST
+                         ? 0
+                         : take_message(d, rank, &m, err);
+        message_fini(&m);
+        if (status != 0)
+            return status;
+    }
+    return more < 0 ? give_up(d, rank, why.text, err) : 0;
+}
+
+static int take_messages(struct dispatcher *d, struct error *err)
+{
+    int rank, got = 0, more;
+    while ((more = wire_receive(d->setup.wire, &rank, &d->in, err)) == 1) {
+        if (rank <= 0 || rank >= d->setup.wire->size)
+            continue;
+        got = 1;
+        d->workers[rank].heard = dispatcher_now(d);
+        int status = take_frames(d, rank, err);
+        if (status != 0)
+            return status;
+    }
+    return more < 0 ? more : got;
+}
+
+static int check_silence(struct dispatcher *d, double now, struct error *err)
+{
+    double limit = engine_config(d->setup.engine)->run.lost_after;
+    int left = 0;
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        struct dispatcher_worker *w = &d->workers[rank];
+        if (w->state == WORKER_LOST || w->state == WORKER_GONE)
+            continue;
+        left++;
+        if (now - w->heard <= limit || d->stopping)
+            continue;
+        int status = give_up(d, rank, "no sign of life", err);
+        if (status != 0)
+            return status;
+        left--;
+    }
+    if (left == 0 && !d->stopping)
+        return error_set(err, ERROR_FAILED, "no worker rank is left");
+    return 0;
+}
+
+static int beat(struct dispatcher *d, double now, struct error *err)
+{
+    struct message m = {.type = MESSAGE_HEARTBEAT};
+    if (now - d->beat_at < engine_config(d->setup.engine)->run.heartbeat)
+        return 0;
+    d->beat_at = now;
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        int state = d->workers[rank].state;
+        int status = state == WORKER_LOST || state == WORKER_GONE
+                         ? 0
+                         : dispatcher_send(d, rank, &m, err);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+/* Slots that had nothing to do since the last look, into the hours ledger. */
+static void count_idle(struct dispatcher *d, double now)
+{
+    const struct config_resources *r = &engine_config(d->setup.engine)->resources;
+    struct ledger_hours *hours = ledger_hours(d->ledger);
+    double weight = r->gpus_per_trial > 0 ? r->gpus_per_trial : r->threads_per_trial;
+    double idle = (d->slots - d->busy) * (now - d->idle_at) * weight;
+    d->idle_at = now;
+    if (!d->placed || d->stopping)
+        return;
+    if (d->tail && ledger_count_state(d->ledger, -1, TRIAL_QUEUED) == 0)
+        hours->idle_tail += idle;
+    else
+        hours->idle_wait += idle;
+}
+
+int dispatcher_step(struct dispatcher *d, struct error *err)
+{
+    double now = dispatcher_now(d);
+    count_idle(d, now);
+    int got = take_messages(d, err);
+    int status = got < 0 ? got : wire_progress(d->setup.wire, err);
+    if (status >= 0)
+        status = check_silence(d, now, err);
+    if (status == 0)
+        status = beat(d, now, err);
+    if (status == 0 && !d->placed && !d->stopping)
+        status = dispatcher_place(d, err);
+    return status < 0 ? status : got;
+}
+
+void dispatcher_set_tail(struct dispatcher *d, bool tail)
+{
+    d->tail = tail;
+}
+
+int dispatcher_stop(struct dispatcher *d, struct error *err)
+{
+    struct message m = {.type = MESSAGE_STOP, .stop.clean = !dispatcher_lost_any(d)};
+    d->stopping = true;
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        int state = d->workers[rank].state;
+        int status = state == WORKER_LOST || state == WORKER_GONE
+                         ? 0
+                         : dispatcher_send(d, rank, &m, err);
+        if (status != 0)
+            return status;
+    }
+    return wire_progress(d->setup.wire, err) < 0 ? ERROR_PEER : 0;
+}
+
+bool dispatcher_stopped(const struct dispatcher *d)
+{
+    for (int rank = 1; rank < d->setup.wire->size; rank++)
+        if (d->workers[rank].state != WORKER_LOST && d->workers[rank].state != WORKER_GONE)
+            return false;
+    return true;
+}
+
+bool dispatcher_lost_any(const struct dispatcher *d)
+{
+    for (int rank = 1; rank < d->setup.wire->size; rank++)
+        if (d->workers[rank].state == WORKER_LOST)
+            return true;
+    return false;
+}
+
+struct dispatcher_counts dispatcher_count(const struct dispatcher *d)
+{
+    struct dispatcher_counts c = {
+        .slots = d->slots, .busy = d->busy, .in_flight = d->in_flight};
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        c.ranks += d->workers[rank].hello != NULL;
+        c.lost += d->workers[rank].state == WORKER_LOST;
+    }
+    return c;
+}
+
+const struct placement *dispatcher_placement(const struct dispatcher *d)
+{
+    return d->placed ? &d->placement : NULL;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The dispatcher: hands trials of the ledger to the slots of worker ranks and brings back
+ * what their attempts gave. It knows no strategy. A rank that is silent for longer than
+ * run.lost_after is given up; its trials go back to the queue.
+ *
+ * Tasks go to idle slots first. A busy slot gets tasks ahead (at most run.prefetch) only
+ * while trials take less than a second on average: ahead of a long trial, a task would wait
+ * while another slot falls idle. */
+#ifndef ARCHWAY_MASTER_DISPATCHER_H
+#define ARCHWAY_MASTER_DISPATCHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "master/engine.h"
+#include "master/placement.h"
+#include "proto/wire.h"
+
+struct dispatcher; /* opaque */
+
+enum dispatcher_event_type {
+    DISPATCHER_PLACED,      /* all known ranks have their slots */
+    DISPATCHER_FINISHED,    /* a trial got its result or failed for good */
+    DISPATCHER_ATTEMPT_FAILED, /* and will be tried again */
+    DISPATCHER_RANK_LOST,
+    DISPATCHER_STARTED      /* the first attempt of the session */
+};
+struct dispatcher_event {
+    enum dispatcher_event_type type;
+    uint64_t trial;
+    int rank;
+    const char *reason; /* borrowed during the call; or NULL */
+};
+
+struct dispatcher_setup { /* all borrowed for the life of the dispatcher */
+    struct engine *engine;
+    struct wire *wire;
+    const struct clock *clock;
+    const char *run_folder; /* absolute */
+    void (*notify)(void *context, const struct dispatcher_event *event);
+    void *context;
+};
+
+int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret,
+                   struct error *err);
+void dispatcher_free(struct dispatcher *d); /* NULL is allowed */
+
+/* Take messages, give up silent ranks, make the placement when every rank has reported.
+ * Returns 1 when something happened, 0 when not. ERROR_FAILED when no rank is left, or when
+ * the first attempts of the session have failed without a single result. */
+int dispatcher_step(struct dispatcher *d, struct error *err);
+/* Hand out queued trials to free places. Returns how many. */
+int dispatcher_hand_out(struct dispatcher *d, struct error *err);
+/* Places that could take a trial now. */
+int dispatcher_free_places(const struct dispatcher *d);
+/* Nothing more will be proposed: idle slots count as the tail from now on. */
+void dispatcher_set_tail(struct dispatcher *d, bool tail);
+/* Take back everything that is handed out (stop, budget); seconds count as lost. */
+void dispatcher_recall(struct dispatcher *d);
+/* Core-seconds (GPU-seconds with devices) that running attempts have used so far. */
+double dispatcher_running_cost(const struct dispatcher *d);
+
+/* Send STOP to every rank. */
+int dispatcher_stop(struct dispatcher *d, struct error *err);
+/* Have all living ranks said BYE? (call dispatcher_step in between) */
+bool dispatcher_stopped(const struct dispatcher *d);
+bool dispatcher_lost_any(const struct dispatcher *d);
+
+struct dispatcher_counts {
+    int ranks, lost; /* workers that reported; given up */
+    int slots, busy, in_flight;
+};
+struct dispatcher_counts dispatcher_count(const struct dispatcher *d);
+/* NULL before placement. */
+const struct placement *dispatcher_placement(const struct dispatcher *d);
+
+#endif

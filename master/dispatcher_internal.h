@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the dispatcher only. */
+#ifndef ARCHWAY_MASTER_DISPATCHER_INTERNAL_H
+#define ARCHWAY_MASTER_DISPATCHER_INTERNAL_H
+
+#include "master/dispatcher.h"
+
+enum { DISPATCHER_MAX_AHEAD = 256 };
+
+struct flight {
+    uint64_t trial;
+    int attempt;
+    double started; /* at the front of its slot since; 0: waits behind another */
+};
+
+struct dispatcher_slot {
+    struct flight flights[DISPATCHER_MAX_AHEAD + 1]; /* oldest first */
+    int count;
+};
+
+enum worker_state { WORKER_EXPECTED, WORKER_REPORTED, WORKER_READY, WORKER_LOST, WORKER_GONE };
+
+struct dispatcher_worker {
+    enum worker_state state;
+    double heard; /* last sign of life */
+    struct message_hello *hello; /* owned; NULL before HELLO */
+    struct dispatcher_slot *slots;
+    int slot_count;
+};
+
+struct dispatcher {
+    struct dispatcher_setup setup;
+    struct ledger *ledger;
+    struct dispatcher_worker *workers; /* by rank; 0 (the master) is not used */
+    struct placement placement;
+    bool placed, tail, stopping;
+    struct bytes in, out;
+    double opened, beat_at, idle_at; /* monotonic */
+    double mean_seconds; /* of attempts, moving average; negative: none yet */
+    int slots, busy, in_flight, next_worker;
+    uint64_t results, failures; /* of this session */
+};
+
+double dispatcher_now(const struct dispatcher *d);
+double dispatcher_wall(const struct dispatcher *d);
+void dispatcher_notify(struct dispatcher *d, enum dispatcher_event_type type,
+                       uint64_t trial, int rank, const char *reason);
+int dispatcher_send(struct dispatcher *d, int rank, const struct message *m,
+                    struct error *err);
+/* Take flight `index` of a slot off the books. */
+struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int index);
+/* Requeue everything a rank had. `forget`: the attempts do not count. */
+int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err);
+int dispatcher_place(struct dispatcher *d, struct error *err);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trials into slots and out of them again. */
+#include "master/dispatcher_internal.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int send_welcome(struct dispatcher *d, int rank, struct message_slot *slots,
+                        int count, struct error *err)
+{
+    char *config = config_write(engine_config(d->setup.engine), false);
+    if (!config)
+        return error_set(err, ERROR_SYSTEM, "no memory for the configuration");
+    struct message m = {.type = MESSAGE_WELCOME,
+                        .welcome = {.config = config,
+                                    .run_folder = (char *)d->setup.run_folder,
+                                    .slot_count = count,
+                                    .slots = slots}};
+    int status = dispatcher_send(d, rank, &m, err);
+    free(config);
+    return status;
+}
+
+static int welcome(struct dispatcher *d, int rank, struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    struct message_slot *slots = NULL;
+    int count = 0, status;
+    for (int i = 0; i < d->placement.count; i++)
+        count += d->placement.slots[i].rank == rank;
+    slots = calloc((size_t)count + 1, sizeof *slots);
+    w->slots = calloc((size_t)count + 1, sizeof *w->slots);
+    if (!slots || !w->slots) {
+        free(slots);
+        return error_set(err, ERROR_SYSTEM, "no memory for the slots of rank %d", rank);
+    }
+    w->slot_count = 0;
+    for (int i = 0; i < d->placement.count; i++)
+        if (d->placement.slots[i].rank == rank)
+            slots[w->slot_count++] = d->placement.slots[i].where;
+    d->slots += count;
+    status = send_welcome(d, rank, slots, count, err);
+    free(slots);
+    return status;
+}
+
+/* Once every rank has reported or was given up. */
+int dispatcher_place(struct dispatcher *d, struct error *err)
+{
+    int size = d->setup.wire->size, count = 0;
+    for (int rank = 1; rank < size; rank++)
+        if (d->workers[rank].state == WORKER_EXPECTED)
+            return 0;
+    struct placement_worker *reported = calloc((size_t)size, sizeof *reported);
+    if (!reported)
+        return error_set(err, ERROR_SYSTEM, "no memory for %d ranks", size);
+    for (int rank = 1; rank < size; rank++)
+        if (d->workers[rank].state == WORKER_REPORTED)
+            reported[count++] = (struct placement_worker){rank, d->workers[rank].hello};
+    int status = placement_make(engine_config(d->setup.engine), reported, count,
+                                &d->placement, err);
+    for (int i = 0; i < count && status == 0; i++)
+        status = welcome(d, reported[i].rank, err);
+    free(reported);
+    if (status != 0)
+        return status;
+    d->placed = true;
+    dispatcher_notify(d, DISPATCHER_PLACED, 0, 0, NULL);
+    return 0;
+}
+
+/* How many trials a slot may hold: the running one and those ahead of it. */
+static int slot_depth(const struct dispatcher *d)
+{
+    int most = engine_config(d->setup.engine)->run.prefetch;
+    if (most > DISPATCHER_MAX_AHEAD)
+        most = DISPATCHER_MAX_AHEAD;
+    if (d->mean_seconds < 0 || d->mean_seconds >= 1)
+        return 1;
+    double ahead = ceil(0.1 / (d->mean_seconds + 1e-6));
+    return 1 + (ahead < most ? (int)ahead : most);
+}
+
+int dispatcher_free_places(const struct dispatcher *d)
+{
+    int depth = slot_depth(d), ready = 0, held = 0;
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        const struct dispatcher_worker *w = &d->workers[rank];
+        if (w->state != WORKER_READY)
+            continue;
+        ready += w->slot_count;
+        for (int i = 0; i < w->slot_count; i++)
+            held += w->slots[i].count;
+    }
+    int free_places = ready * depth - held;
+    return free_places > 0 ? free_places : 0;
+}
+
+static struct dispatcher_slot *least_loaded(struct dispatcher *d, int *ret_rank,
+                                            int *ret_slot)
+{
+    struct dispatcher_slot *best = NULL;
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        struct dispatcher_worker *w = &d->workers[rank];
+        for (int i = 0; w->state == WORKER_READY && i < w->slot_count; i++)
+            if (!best || w->slots[i].count < best->count) {
+                best = &w->slots[i];
+                *ret_rank = rank;
+                *ret_slot = i;
+            }
+        if (best && best->count == 0)
+            break;
+    }
+    return best;
+}
+
+static int send_task(struct dispatcher *d, const struct trial *t, int rank, int slot,
+                     int attempt, struct error *err)
+{
+    json_t *json = space_to_json(engine_space(d->setup.engine), t->architecture);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text)
+        return error_set(err, ERROR_SYSTEM, "no memory for trial %llu",
+                         (unsigned long long)t->id);
+    struct message m = {.type = MESSAGE_TASK,
+                        .task = {.trial = t->id,
+                                 .seed = t->seed,
+                                 .attempt = attempt,
+                                 .slot = slot,
+                                 .kind = t->kind,
+                                 .timeout = engine_config(d->setup.engine)->run.trial_timeout,
+                                 .architecture = text,
+                                 .hyperparameters = (char *)"{}"}};
+    int status = dispatcher_send(d, rank, &m, err);
+    free(text);
+    return status;
+}
+
+static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slot *s,
+                        int rank, int slot, struct error *err)
+{
+    int attempt = 0;
+    int status = engine_start(d->setup.engine, id, rank, slot, dispatcher_wall(d), &attempt,
+                              err);
+    if (status != 0)
+        return status;
+    s->flights[s->count] = (struct flight){
+        .trial = id, .attempt = attempt, .started = s->count == 0 ? dispatcher_now(d) : 0};
+    d->busy += s->count++ == 0;
+    if (d->in_flight++ == 0 && d->results + d->failures == 0)
+        dispatcher_notify(d, DISPATCHER_STARTED, id, rank, NULL);
+    return send_task(d, ledger_trial(d->ledger, id), rank, slot, attempt, err);
+}
+
+int dispatcher_hand_out(struct dispatcher *d, struct error *err)
+{
+    int handed = 0, rank = 0, slot = 0, depth = slot_depth(d);
+    uint64_t id;
+    while (!d->stopping && ledger_next(d->ledger, &id)) {
+        struct dispatcher_slot *s = least_loaded(d, &rank, &slot);
+        if (!s || s->count >= depth)
+            break;
+        int status = hand_out_one(d, id, s, rank, slot, err);
+        if (status != 0)
+            return status;
+        handed++;
+    }
+    return handed;
+}
+
+struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int index)
+{
+    struct dispatcher_slot *s = &d->workers[rank].slots[slot];
+    struct flight landed = s->flights[index];
+    s->count--;
+    memmove(&s->flights[index], &s->flights[index + 1],
+            (size_t)(s->count - index) * sizeof *s->flights);
+    if (s->count > 0 && s->flights[0].started == 0)
+        s->flights[0].started = dispatcher_now(d);
+    d->in_flight--;
+    d->busy -= s->count == 0;
+    return landed;
+}
+
+static double flight_seconds(const struct dispatcher *d, const struct flight *f)
+{
+    return f->started > 0 ? dispatcher_now(d) - f->started : 0;
+}
+
+/* An attempt on a lost rank counts as a failed one, so that a trial that kills machines
+ * ends; one that only waited behind another does not. */
+int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    struct engine *e = d->setup.engine;
+    int status = 0;
+    for (int slot = w->slot_count - 1; slot >= 0; slot--)
+        while (w->slots[slot].count > 0 && status == 0) {
+            int index = w->slots[slot].count - 1;
+            double seconds = flight_seconds(d, &w->slots[slot].flights[index]);
+            struct flight f = dispatcher_land(d, rank, slot, index);
+            if (forget || index > 0) {
+                engine_forget(e, f.trial, seconds);
+                continue;
+            }
+            struct ledger_result r = {.failure = FAILURE_LOST,
+                                      .val_accuracy = NAN,
+                                      .seconds = seconds,
+                                      .params = NAN,
+                                      .flops = NAN,
+                                      .finished_at = dispatcher_wall(d),
+                                      .reason = "its rank was lost"};
+            status = engine_finish(e, f.trial, rank, slot, &r, err);
+        }
+    return status;
+}
+
+void dispatcher_recall(struct dispatcher *d)
+{
+    for (int rank = d->setup.wire->size - 1; rank >= 1; rank--)
+        if (d->workers[rank].slots)
+            dispatcher_take_back(d, rank, true, NULL);
+}
+
+double dispatcher_running_cost(const struct dispatcher *d)
+{
+    const struct config_resources *r = &engine_config(d->setup.engine)->resources;
+    double seconds = 0;
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        const struct dispatcher_worker *w = &d->workers[rank];
+        for (int i = 0; w->slots && i < w->slot_count; i++)
+            if (w->slots[i].count > 0)
+                seconds += flight_seconds(d, &w->slots[i].flights[0]);
+    }
+    return seconds * (r->gpus_per_trial > 0 ? r->gpus_per_trial : r->threads_per_trial);
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of cores are hwloc bitmaps, which read and write the lists ("0-3,8") that agents
+ * report. Hosts are handled one after the other: first the cores are divided among the
+ * ranks of the host, then each rank's part is cut into slots. */
+#include "master/placement.h"
+
+#include <hwloc.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/text.h"
+
+enum { PLACEMENT_MAX_DEVICES = 64 };
+
+/* What one rank may use after the host was divided. */
+struct share {
+    int rank;
+    const struct message_hello *hello;
+    hwloc_bitmap_t given, own; /* as reported; after dividing */
+    char devices[PLACEMENT_MAX_DEVICES][64];
+    int device_count;
+    int peers, position; /* ranks of this host; which of them this is */
+    int slots;
+};
+
+static int list_devices(const char *text, char ret[][64])
+{
+    int count = 0;
+    while (*text && count < PLACEMENT_MAX_DEVICES) {
+        size_t size = strcspn(text, ",");
+        if (size > 0 && size < 64) {
+            memcpy(ret[count], text, size);
+            ret[count++][size] = '\0';
+        }
+        text += size + (text[size] == ',');
+    }
+    return count;
+}
+
+static void shares_fini(struct share *s, int count)
+{
+    for (int i = 0; s && i < count; i++) {
+        hwloc_bitmap_free(s[i].given);
+        hwloc_bitmap_free(s[i].own);
+    }
+    free(s);
+}
+
+static int shares_init(const struct placement_worker *w, int count, struct share **ret,
+                       struct error *err)
+{
+    struct share *s = calloc((size_t)count + 1, sizeof *s);
+    if (!s)
+        return error_set(err, ERROR_SYSTEM, "no memory for %d ranks", count);
+    for (int i = 0; i < count; i++) {
+        s[i].rank = w[i].rank;
+        s[i].hello = w[i].hello;
+        s[i].given = hwloc_bitmap_alloc();
+        s[i].own = hwloc_bitmap_alloc();
+        if (!s[i].given || !s[i].own ||
+            hwloc_bitmap_list_sscanf(s[i].given, w[i].hello->cpus) != 0 ||
+            hwloc_bitmap_weight(s[i].given) < 0) {
+            shares_fini(s, count);
+            return error_set(err, ERROR_PEER, "rank %d: '%.100s' is no list of cores",
+                             w[i].rank, w[i].hello->cpus);
+        }
+        for (int j = 0; j < count; j++) {
+            bool same = strcmp(w[i].hello->host, w[j].hello->host) == 0;
+            s[i].peers += same;
+            s[i].position += same && j < i;
+        }
+    }
+    *ret = s;
+    return 0;
+}
+
+static bool on_host(const struct share *s, const char *host)
+{
+    return strcmp(s->hello->host, host) == 0;
+}
+
+/* Give core `cpu` to the rank that may use it and lacks it most. Ranks that were given the
+ * same cores get blocks that hang together: the fill order follows the ranks. */
+static void divide_cores(struct share *s, int count, const char *host)
+{
+    hwloc_bitmap_t all = hwloc_bitmap_alloc();
+    unsigned cpu;
+    bool alike = true;
+    const struct share *first = NULL;
+    for (int i = 0; i < count; i++) {
+        if (!on_host(&s[i], host))
+            continue;
+        first = first ? first : &s[i];
+        alike = alike && hwloc_bitmap_isequal(first->given, s[i].given);
+        hwloc_bitmap_or(all, all, s[i].given);
+    }
+    int total = hwloc_bitmap_weight(all), index = 0;
+    hwloc_bitmap_foreach_begin(cpu, all)
+    {
+        struct share *best = NULL;
+        for (int i = 0; i < count; i++) {
+            if (!on_host(&s[i], host) || !hwloc_bitmap_isset(s[i].given, cpu))
+                continue;
+            bool turn = index * s[i].peers / total == s[i].position;
+            if (alike ? turn
+                      : !best || hwloc_bitmap_weight(s[i].own) <
+                                     hwloc_bitmap_weight(best->own))
+                best = &s[i];
+        }
+        if (best)
+            hwloc_bitmap_set(best->own, cpu);
+        index++;
+    }
+    hwloc_bitmap_foreach_end();
+    hwloc_bitmap_free(all);
+}
+
+/* Devices that several ranks report are dealt out in turn. */
+static void divide_devices(struct share *s, int count, const char *host)
+{
+    for (int i = 0; i < count; i++) {
+        char all[PLACEMENT_MAX_DEVICES][64];
+        int n, sharers = 0, position = 0;
+        if (!on_host(&s[i], host))
+            continue;
+        for (int j = 0; j < count; j++) {
+            bool same = on_host(&s[j], host) &&
+                        strcmp(s[i].hello->gpus, s[j].hello->gpus) == 0;
+            sharers += same;
+            position += same && j < i;
+        }
+        n = list_devices(s[i].hello->gpus, all);
+        for (int k = 0; k < n; k++)
+            if (k * sharers / n == position)
+                memcpy(s[i].devices[s[i].device_count++], all[k], 64);
+    }
+}
+
+static int minimum(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Cores after the quota of the control group, which all ranks of a host share. */
+static int usable_cores(const struct share *s)
+{
+    int cores = hwloc_bitmap_weight(s->own), limit = s->hello->cpu_limit;
+    if (limit <= 0)
+        return cores;
+    int mine = limit * (s->position + 1) / s->peers - limit * s->position / s->peers;
+    return minimum(cores, mine);
+}
+
+static int count_slots(const struct config *c, struct share *s, struct error *err)
+{
+    const struct config_resources *r = &c->resources;
+    int cores = usable_cores(s), wanted = c->run.slots;
+    int fit = cores / r->threads_per_trial;
+    if (r->oversubscribe && wanted == 0)
+        fit = fit > 0 ? fit : 1;
+    else if (r->oversubscribe)
+        fit = wanted;
+    if (r->gpus_per_trial > 0)
+        fit = minimum(fit, s->device_count / r->gpus_per_trial);
+    if (wanted == 0 && r->memory_per_trial > 0 && s->hello->memory > 0) {
+        int64_t room = s->hello->memory / s->peers / r->memory_per_trial;
+        fit = room < fit ? (int)room : fit;
+    }
+    fit = minimum(fit, MESSAGE_MAX_SLOTS);
+    if (wanted > fit)
+        return error_set(
+            err, ERROR_INPUT,
+            "rank %d on %s: run.slots %d x (threads_per_trial %d, gpus_per_trial %d) need %d "
+            "cores and %d devices, but it may use %d and %d; lower run.slots, let the "
+            "launcher give more, or set resources.oversubscribe: true",
+            s->rank, s->hello->host, wanted, r->threads_per_trial, r->gpus_per_trial,
+            wanted * r->threads_per_trial, wanted * r->gpus_per_trial, cores,
+            s->device_count);
+    s->slots = wanted > 0 ? wanted : fit;
+    return 0;
+}
+
+/* NUMA node that holds all of `cpus`, from "0:0-3;1:4-7"; -1: none. */
+static int numa_of(const char *numa, hwloc_const_bitmap_t cpus)
+{
+    char copy[sizeof((struct message_hello *)0)->numa], *save = NULL;
+    hwloc_bitmap_t node = hwloc_bitmap_alloc();
+    int found = -1;
+    snprintf(copy, sizeof copy, "%s", numa);
+    for (char *part = strtok_r(copy, ";", &save); part && node && found < 0;
+         part = strtok_r(NULL, ";", &save)) {
+        char *colon = strchr(part, ':');
+        if (colon && hwloc_bitmap_list_sscanf(node, colon + 1) == 0 &&
+            hwloc_bitmap_isincluded(cpus, node))
+            found = atoi(part);
+    }
+    hwloc_bitmap_free(node);
+    return found;
+}
+
+static void fill_slot(const struct config *c, const struct share *s, int slot,
+                      struct placement_slot *ret)
+{
+    int threads = c->resources.threads_per_trial, gpus = c->resources.gpus_per_trial;
+    hwloc_bitmap_t cpus = hwloc_bitmap_alloc();
+    *ret = (struct placement_slot){.rank = s->rank, .slot = slot, .where.numa = -1};
+    snprintf(ret->host, sizeof ret->host, "%s", s->hello->host);
+    if (!c->resources.oversubscribe && cpus) {
+        unsigned cpu;
+        int index = 0;
+        hwloc_bitmap_foreach_begin(cpu, s->own)
+        {
+            if (index++ / threads == slot)
+                hwloc_bitmap_set(cpus, cpu);
+        }
+        hwloc_bitmap_foreach_end();
+        hwloc_bitmap_list_snprintf(ret->where.cpus, sizeof ret->where.cpus, cpus);
+        ret->where.numa = numa_of(s->hello->numa, cpus);
+    }
+    hwloc_bitmap_free(cpus);
+    for (int i = 0; i < gpus; i++) {
+        size_t used = strlen(ret->where.devices);
+        snprintf(ret->where.devices + used, sizeof ret->where.devices - used, "%s%s",
+                 used ? "," : "", s->devices[slot * gpus + i]);
+    }
+}
+
+static int fill_table(const struct config *c, const struct share *s, int count,
+                      struct placement *ret, struct error *err)
+{
+    int total = 0, cores = 0;
+    for (int i = 0; i < count; i++) {
+        total += s[i].slots;
+        cores += usable_cores(&s[i]);
+    }
+    if (total == 0)
+        return error_set(err, ERROR_INPUT,
+                         "no rank can run a trial: each needs resources.threads_per_trial %d "
+                         "cores and gpus_per_trial %d devices of one rank, and %d rank(s) "
+                         "have %d cores in all",
+                         c->resources.threads_per_trial, c->resources.gpus_per_trial, count,
+                         cores);
+    ret->slots = calloc((size_t)total, sizeof *ret->slots);
+    if (!ret->slots)
+        return error_set(err, ERROR_SYSTEM, "no memory for %d slots", total);
+    ret->count = 0;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < s[i].slots; k++)
+            fill_slot(c, &s[i], k, &ret->slots[ret->count++]);
+    return 0;
+}
+
+int placement_make(const struct config *config, const struct placement_worker *workers,
+                   int count, struct placement *ret, struct error *err)
+{
+    struct share *s = NULL;
+    struct placement made = {0};
+    int status = shares_init(workers, count, &s, err);
+    if (status != 0)
+        return status;
+    for (int i = 0; i < count; i++)
+        if (s[i].position == 0) {
+            divide_cores(s, count, s[i].hello->host);
+            divide_devices(s, count, s[i].hello->host);
+        }
+    for (int i = 0; i < count && status == 0; i++)
+        status = count_slots(config, &s[i], err);
+    if (status == 0)
+        status = fill_table(config, s, count, &made, err);
+    if (status == 0)
+        status = placement_check(&made, err);
+    shares_fini(s, count);
+    if (status != 0) {
+        placement_fini(&made);
+        return status;
+    }
+    *ret = made;
+    return 0;
+}
+
+void placement_fini(struct placement *p)
+{
+    free(p->slots);
+    *p = (struct placement){0};
+}
+
+static bool lists_overlap(const char *a, const char *b)
+{
+    hwloc_bitmap_t x = hwloc_bitmap_alloc(), y = hwloc_bitmap_alloc();
+    bool overlap = *a && *b && x && y && hwloc_bitmap_list_sscanf(x, a) == 0 &&
+                   hwloc_bitmap_list_sscanf(y, b) == 0 && hwloc_bitmap_intersects(x, y);
+    hwloc_bitmap_free(x);
+    hwloc_bitmap_free(y);
+    return overlap;
+}
+
+static bool devices_overlap(const char *a, const char *b)
+{
+    char x[PLACEMENT_MAX_DEVICES][64], y[PLACEMENT_MAX_DEVICES][64];
+    int nx = list_devices(a, x), ny = list_devices(b, y);
+    for (int i = 0; i < nx; i++)
+        for (int j = 0; j < ny; j++)
+            if (strcmp(x[i], y[j]) == 0)
+                return true;
+    return false;
+}
+
+int placement_check(const struct placement *p, struct error *err)
+{
+    for (int i = 0; i < p->count; i++)
+        for (int j = 0; j < i; j++) {
+            const struct placement_slot *a = &p->slots[j], *b = &p->slots[i];
+            if (strcmp(a->host, b->host) != 0)
+                continue;
+            bool cores = lists_overlap(a->where.cpus, b->where.cpus);
+            if (cores || devices_overlap(a->where.devices, b->where.devices))
+                return error_set(err, ERROR_INPUT,
+                                 "%s: rank %d slot %d and rank %d slot %d share %s (%s, %s)",
+                                 a->host, a->rank, a->slot, b->rank, b->slot,
+                                 cores ? "cores" : "devices",
+                                 cores ? a->where.cpus : a->where.devices,
+                                 cores ? b->where.cpus : b->where.devices);
+        }
+    return 0;
+}
+
+char *placement_format(const struct placement *p)
+{
+    struct text t;
+    text_init(&t);
+    text_append(&t, "%-20s %4s %4s  %-12s %4s  %s\n", "host", "rank", "slot", "cores", "numa",
+                "devices");
+    for (int i = 0; i < p->count; i++) {
+        const struct placement_slot *s = &p->slots[i];
+        char numa[16] = "-";
+        if (s->where.numa >= 0)
+            snprintf(numa, sizeof numa, "%d", s->where.numa);
+        text_append(&t, "%-20s %4d %4d  %-12s %4s  %s\n", s->host, s->rank, s->slot,
+                    *s->where.cpus ? s->where.cpus : "shared", numa,
+                    *s->where.devices ? s->where.devices : "-");
+    }
+    return text_take(&t);
+}
+
+char *placement_json(const struct placement *p)
+{
+    json_t *list = json_array();
+    for (int i = 0; list && i < p->count; i++) {
+        const struct placement_slot *s = &p->slots[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:i, s:i, s:s, s:i, s:s}", "host", s->host, "rank",
+                            s->rank, "slot", s->slot, "cores", s->where.cpus, "numa",
+                            s->where.numa, "devices", s->where.devices));
+    }
+    char *text = list ? json_dumps(list, JSON_INDENT(1)) : NULL;
+    json_decref(list);
+    return text;
+}
