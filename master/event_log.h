@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DIR/log.jsonl: one JSON object a line for every event, for machines. Written through a
+ * buffer that is flushed once a second; losing its tail in a crash loses no result (those
+ * are in the journal). */
+#ifndef ARCHWAY_MASTER_EVENT_LOG_H
+#define ARCHWAY_MASTER_EVENT_LOG_H
+
+#include "common/error.h"
+#include "common/trial.h"
+
+struct event_log;
+
+int event_log_open(const char *path, struct event_log **ret, struct error *err);
+void event_log_close(struct event_log *l); /* flushes; NULL is allowed */
+void event_log_flush(struct event_log *l);
+/* {"time":..., "event":NAME, "rank":N, "text":TEXT}; rank < 0 and NULL are left out. */
+void event_log_text(struct event_log *l, double time, const char *event, int rank,
+                    const char *text);
+/* A trial with its arm, state, tokens, metric, reward, seconds, worker, slot. */
+void event_log_trial(struct event_log *l, double time, const char *event,
+                     const struct trial *t, const char *reason);
+
+#endif

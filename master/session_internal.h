@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the session only. */
+#ifndef ARCHWAY_MASTER_SESSION_INTERNAL_H
+#define ARCHWAY_MASTER_SESSION_INTERNAL_H
+
+#include "master/dispatcher.h"
+#include "master/engine.h"
+#include "master/event_log.h"
+#include "master/progress.h"
+#include "master/run_folder.h"
+#include "master/session.h"
+#include "master/stop.h"
+
+struct session {
+    const struct session_setup *setup;
+    char absolute[CONFIG_PATH]; /* folder, for the agents */
+    struct run_folder *folder;
+    struct journal *journal;
+    struct engine *engine;
+    struct dispatcher *dispatcher;
+    struct event_log *log;
+    struct progress progress;
+    struct stop stop;
+    double started;       /* monotonic */
+    double snapshot_at, display_at, minute_at, flush_at;
+    uint64_t committed;   /* journal end of the last commit */
+    int nap_us;
+    bool terminal, live;  /* output is one; a live line stands on it */
+    unsigned warnings;    /* failed attempts said so far */
+    bool started_trials;  /* something was handed out: the folder is worth keeping */
+    bool exhausted;       /* the strategy or the budget of trials has nothing more */
+    bool finished;
+    char reason[ERROR_TEXT_SIZE]; /* why it ended */
+};
+
+double session_now(const struct session *s);
+double session_wall(const struct session *s);
+
+int session_open(struct session *s, struct error *err);   /* folder, engine, journal */
+int session_loop(struct session *s, struct error *err);   /* until it is over */
+/* Stop the ranks, snapshot, best/, exit.json, summary. `status` is how the loop ended. */
+int session_end(struct session *s, int status, int *ret_exit, struct error *err);
+
+void session_display_start(struct session *s);
+void session_display(struct session *s);       /* live line or a line a minute */
+void session_display_clear(struct session *s);
+void session_say(struct session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Dispatcher's events: log.jsonl, warnings, the placement table. */
+void session_event(void *context, const struct dispatcher_event *event);
+/* A trial is over: the line, log.jsonl. */
+void session_over(void *context, const struct trial *t);
+int session_write_best(struct session *s, struct error *err);
+
+#endif

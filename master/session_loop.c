@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one loop. Each turn: take what has arrived, tell what is durable, propose what could
+ * be handed out, hand it out, commit the journal, and sleep only when none of it moved. */
+#include "master/session_internal.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000 };
+
+static int propose(struct session *s, struct error *err)
+{
+    struct ledger *l = engine_ledger(s->engine);
+    int places = dispatcher_free_places(s->dispatcher), made = 0;
+    int most = places + engine_config(s->engine)->search.batch;
+    enum engine_answer answer = ENGINE_PROPOSED;
+    while (!s->exhausted && made < most && places > 0 &&
+           ledger_count_state(l, -1, TRIAL_QUEUED) < (uint64_t)places) {
+        int status = engine_propose(s->engine, session_wall(s), &answer, err);
+        if (status != 0)
+            return status;
+        if (answer != ENGINE_PROPOSED)
+            break;
+        made++;
+    }
+    if (answer == ENGINE_DONE) {
+        s->exhausted = true;
+        dispatcher_set_tail(s->dispatcher, true);
+    }
+    return made;
+}
+
+static int commit(struct session *s, struct error *err)
+{
+    uint64_t end = journal_end(s->journal);
+    if (end == s->committed)
+        return 0;
+    s->committed = end;
+    return journal_commit(s->journal, err);
+}
+
+static int turn(struct session *s, struct error *err)
+{
+    int moved = dispatcher_step(s->dispatcher, err), status = moved;
+    if (status >= 0 && s->setup->local.step)
+        status = s->setup->local.step(s->setup->local.context, err);
+    if (status < 0)
+        return status;
+    status = engine_tell(s->engine, err);
+    if (status < 0)
+        return status;
+    moved += status;
+    status = propose(s, err);
+    if (status < 0)
+        return status;
+    moved += status;
+    status = dispatcher_hand_out(s->dispatcher, err);
+    if (status < 0)
+        return status;
+    moved += status;
+    status = commit(s, err);
+    return status < 0 ? status : moved;
+}
+
+/* Until something moves, at most a millisecond under MPI (which has no descriptor to wait
+ * on), a tenth of a second alone. */
+static void sleep_a_while(struct session *s)
+{
+    int fd = journal_event_fd(s->journal);
+    if (s->setup->local.wait) {
+        s->setup->local.wait(s->setup->local.context, fd, 100);
+        return;
+    }
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct timespec t = {.tv_nsec = s->nap_us * 1000L};
+    ppoll(&p, 1, &t, NULL);
+    s->nap_us = s->nap_us * 2 < NAP_LONGEST_US ? s->nap_us * 2 : NAP_LONGEST_US;
+}
+
+/* Budgets of time: nothing runs on once they are used up. */
+static const char *budget_reached(const struct session *s)
+{
+    const struct config *c = engine_config(s->engine);
+    const struct ledger_hours *h = ledger_hours(engine_ledger(s->engine));
+    double wall = engine_elapsed(s->engine) + session_now(s) - s->started;
+    if (c->search.hours > 0 && wall >= c->search.hours * 3600)
+        return "the budget search.hours is used up";
+    if (c->search.core_hours <= 0 && c->search.gpu_hours <= 0)
+        return NULL;
+    double spent = (h->trained + h->failed + h->lost +
+                    dispatcher_running_cost(s->dispatcher)) / 3600;
+    if (c->search.core_hours > 0 && spent >= c->search.core_hours)
+        return "the budget search.core_hours is used up";
+    return c->search.gpu_hours > 0 && spent >= c->search.gpu_hours
+               ? "the budget search.gpu_hours is used up"
+               : NULL;
+}
+
+static bool is_over(struct session *s)
+{
+    const char *why = stop_reason(&s->stop, s->setup->clock);
+    if (why) {
+        snprintf(s->reason, sizeof s->reason, "%s", why);
+        return true;
+    }
+    why = budget_reached(s);
+    if (!why && engine_settled(s->engine))
+        why = "all trials are done";
+    if (!why && s->exhausted && engine_told(s->engine) == ledger_count(engine_ledger(s->engine)))
+        why = "the search has nothing left to propose";
+    if (why) {
+        s->finished = true;
+        snprintf(s->reason, sizeof s->reason, "%s", why);
+    }
+    return s->finished;
+}
+
+static int keep_house(struct session *s, struct error *err)
+{
+    double now = session_now(s);
+    if (now >= s->flush_at) {
+        event_log_flush(s->log);
+        s->flush_at = now + 1;
+    }
+    session_display(s);
+    if (now < s->snapshot_at || !dispatcher_placement(s->dispatcher))
+        return 0;
+    int status = engine_snapshot(s->engine, s->setup->dir, session_wall(s), err);
+    s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
+    s->committed = journal_end(s->journal);
+    return status;
+}
+
+int session_loop(struct session *s, struct error *err)
+{
+    unsigned turns = 0;
+    s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
+    s->nap_us = NAP_SHORTEST_US;
+    while (!is_over(s)) {
+        int moved = turn(s, err);
+        if (moved < 0)
+            return moved;
+        if (moved > 0)
+            s->nap_us = NAP_SHORTEST_US;
+        else
+            sleep_a_while(s);
+        if (moved > 0 && ++turns % 64 != 0)
+            continue;
+        int status = keep_house(s, err);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handlers only note the signal; the loop, which never sleeps longer than a fraction of a
+ * second, does the rest. */
+#include "master/stop.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/text.h"
+
+static volatile sig_atomic_t stop_signal;
+
+static void stop_handle(int number)
+{
+    if (stop_signal == SIGINT && number == SIGINT)
+        _exit(130);
+    stop_signal = number;
+}
+
+void stop_install(void)
+{
+    const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    struct sigaction action = {.sa_handler = stop_handle};
+    sigemptyset(&action.sa_mask);
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a full quota is an error of write, not the end */
+}
+
+bool stop_signalled(void)
+{
+    return stop_signal != 0;
+}
+
+void stop_init(struct stop *s, double limit, const struct clock *clock)
+{
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    double now = clock_now(clock), unix_end;
+    *s = (struct stop){.at = INFINITY};
+    if (limit > 0) {
+        s->at = now + limit;
+        snprintf(s->limit, sizeof s->limit, "the time limit is reached");
+    }
+    if (!end || !text_parse_double(end, &unix_end))
+        return;
+    double left = unix_end - clock_wall(clock);
+    double at = now + left - fmin(30, left / 10);
+    if (left > 0 && at < s->at) {
+        s->at = at;
+        snprintf(s->limit, sizeof s->limit, "the end of the batch job is near");
+    }
+}
+
+const char *stop_reason(const struct stop *s, const struct clock *clock)
+{
+    switch (stop_signal) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "interrupted";
+    case SIGUSR1:
+        return "SIGUSR1";
+    default:
+        return clock_now(clock) >= s->at ? s->limit : NULL;
+    }
+}
