@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order is that of --help: what a newcomer needs first comes first. */
+#include "master/cli/commands.h"
+
+#include <stddef.h>
+
+const struct command *const command_table[] = {&command_search, &command_resume, NULL};

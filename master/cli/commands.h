@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands themselves, one or two a file; command_table.c puts them in order. */
+#ifndef ARCHWAY_MASTER_CLI_COMMANDS_H
+#define ARCHWAY_MASTER_CLI_COMMANDS_H
+
+#include "master/cli/command.h"
+
+extern const struct command command_search, command_resume;
+
+#endif

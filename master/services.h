@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What commands need of the worker side, handed in by main.c, which alone knows both. */
+#ifndef ARCHWAY_MASTER_SERVICES_H
+#define ARCHWAY_MASTER_SERVICES_H
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/data_facts.h"
+#include "common/error.h"
+#include "master/session.h"
+#include "proto/wire.h"
+
+struct services {
+    /* Look at the data of a configuration (worker/data). */
+    int (*inspect)(const struct config *config, struct data_facts *ret, struct error *err);
+    /* Which format does a folder hold? Fills task.data. */
+    int (*detect)(const char *folder, struct config *ret, struct error *err);
+    /* The agent of this process over `wire`, for runs without mpirun. */
+    int (*agent_open)(struct wire *wire, const struct clock *clock, void **ret,
+                      struct error *err);
+    int (*agent_step)(void *agent, struct error *err);
+    bool (*agent_wait)(void *agent, int extra_fd, int timeout_ms);
+    void (*agent_close)(void *agent);
+    /* Be a worker rank until the master says stop. Blocking. *ret_clean: no rank was lost. */
+    int (*work)(struct wire *wire, const struct clock *clock, bool (*interrupted)(void),
+                bool *ret_clean, struct error *err);
+};
+
+#endif
