@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread does it all: training polls for orders between batches, so there is nothing
+ * to lock and a cancelled task's memory is gone before the next one starts. Orders are
+ * taken as they come into a short queue; its first entry is the running task. An answer
+ * never overtakes: a task cancelled while it waits is answered when its turn comes. */
+#include "worker/trainer_loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/trainer_protocol.h"
+#include "proto/trainer_side.h"
+#include "version.h"
+#include "worker/data/data.h"
+#include "worker/line_pipe.h"
+#include "worker/threads.h"
+#include "worker/trainer_output.h"
+#include "worker/trainer_trial.h"
+
+struct task {
+    struct trainer_order order;
+    bool cancelled;
+};
+
+struct trainer_loop {
+    int in;
+    struct trainer_output output;
+    struct line_reader lines;
+    struct config config; /* from the hello */
+    struct dataset *data;
+    bool greeted, stop;
+    struct task tasks[1 + TRAINER_LOOP_QUEUE]; /* the first one runs */
+    int task_count;
+    int status; /* of orders read during training */
+    struct error error;
+};
+
+static int take_task(struct trainer_loop *loop, struct trainer_order *order,
+                     struct error *err)
+{
+    if (loop->task_count > TRAINER_LOOP_QUEUE)
+        return error_set(err, ERROR_PEER,
+                         "the agent sent trial %llu, but %d tasks wait already",
+                         (unsigned long long)order->trial, TRAINER_LOOP_QUEUE);
+    loop->tasks[loop->task_count++] = (struct task){.order = *order};
+    *order = (struct trainer_order){0}; /* taken over */
+    return 0;
+}
+
+/* An unknown task is one whose result has just been sent. */
+static void cancel_task(struct trainer_loop *loop, const struct trainer_order *order)
+{
+    for (int i = 0; i < loop->task_count; i++)
+        if (loop->tasks[i].order.trial == order->trial &&
+            loop->tasks[i].order.attempt == order->attempt)
+            loop->tasks[i].cancelled = true;
+}
+
+static void drop_first(struct trainer_loop *loop)
+{
+    trainer_order_fini(&loop->tasks[0].order);
+    loop->task_count--;
+    memmove(loop->tasks, loop->tasks + 1,
+            (size_t)loop->task_count * sizeof loop->tasks[0]);
+}
+
+static int handle(struct trainer_loop *loop, struct trainer_order *order,
+                  struct error *err)
+{
+    if (order->type == ORDER_STOP) {
+        loop->stop = true;
+        return 0;
+    }
+    if (loop->greeted == (order->type == ORDER_HELLO))
+        return error_set(err, ERROR_PEER,
+                         loop->greeted ? "the agent said hello twice"
+                                       : "the agent has to say hello first");
+    if (order->type == ORDER_HELLO)
+        loop->greeted = true;
+    else if (order->type == ORDER_TASK)
+        return take_task(loop, order, err);
+    else
+        cancel_task(loop, order);
+    return 0;
+}
+
+static int handle_line(struct trainer_loop *loop, const char *line, size_t size,
+                       struct error *err)
+{
+    struct trainer_order order = {0};
+    int status = trainer_side_decode(line, size, &loop->config, &order, err);
+    if (status)
+        return status;
+    status = handle(loop, &order, err);
+    trainer_order_fini(&order);
+    return status;
+}
+
+/* Is there something to read within timeout_ms (-1: for ever)? */
+static bool readable(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n;
+    do
+        n = poll(&p, 1, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+/* Handle all orders there are; with `wait`, until there is at least one. */
+static int read_orders(struct trainer_loop *loop, bool wait, struct error *err)
+{
+    const char *line;
+    size_t size;
+    int status = 0;
+    while (!status && !loop->stop) {
+        if (line_reader_next(&loop->lines, &line, &size)) {
+            status = handle_line(loop, line, size, err);
+            wait = false;
+            continue;
+        }
+        if (line_reader_partial(&loop->lines) > TRAINER_LINE_MAX)
+            return error_set(err, ERROR_PEER, "a line of the agent exceeds %d bytes",
+                             TRAINER_LINE_MAX);
+        if (!readable(loop->in, wait ? -1 : 0))
+            break;
+        if (line_reader_fill(&loop->lines, loop->in) < 0)
+            loop->stop = true;
+    }
+    return status;
+}
+
+static bool watch_orders(void *context)
+{
+    struct trainer_loop *loop = context;
+    loop->status = read_orders(loop, false, &loop->error);
+    return loop->status || loop->stop || loop->tasks[0].cancelled;
+}
+
+static int start(struct trainer_loop *loop, struct error *err)
+{
+    int status = 0;
+    while (!status && !loop->greeted && !loop->stop)
+        status = read_orders(loop, true, err);
+    if (status || loop->stop)
+        return status;
+    threads_set(loop->config.resources.threads_per_trial);
+    status = data_open(&loop->config, loop->config.run.cache, &loop->data, err);
+    if (status)
+        return status;
+    trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION, TRAINER_LOOP_QUEUE,
+                              &loop->output.lines);
+    return trainer_output_flush(&loop->output, err);
+}
+
+static int answer_cancelled(struct trainer_loop *loop, int epochs, struct error *err)
+{
+    const struct trainer_order *order = &loop->tasks[0].order;
+    char reason[64];
+    snprintf(reason, sizeof reason, "cancelled after %d epoch%s", epochs,
+             epochs == 1 ? "" : "s");
+    trainer_side_encode_failure(order->trial, order->attempt, reason,
+                                &loop->output.lines);
+    return trainer_output_flush(&loop->output, err);
+}
+
+static int run_first(struct trainer_loop *loop, struct error *err)
+{
+    struct training_watch watch = {watch_orders, loop};
+    struct task *task = &loop->tasks[0];
+    int epochs = 0, status = 1;
+    if (!task->cancelled)
+        status = trainer_trial_run(&loop->config, loop->data, &task->order, &watch,
+                                   &loop->output, &epochs, err);
+    if (loop->status)
+        status = error_set(err, loop->status, "%s", loop->error.text);
+    else if (loop->stop)
+        status = 0;
+    else if (status == 1)
+        status = answer_cancelled(loop, epochs, err);
+    drop_first(loop);
+    return status;
+}
+
+int trainer_loop_run(int in, int out, struct error *err)
+{
+    struct trainer_loop loop = {.in = in};
+    trainer_output_init(&loop.output, out);
+    int status = start(&loop, err);
+    while (!status && !loop.stop)
+        status = loop.task_count ? run_first(&loop, err) : read_orders(&loop, true, err);
+    while (loop.task_count)
+        drop_first(&loop);
+    data_close(loop.data);
+    line_reader_fini(&loop.lines);
+    trainer_output_fini(&loop.output);
+    return status;
+}
