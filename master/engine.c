@@ -172,14 +172,22 @@ static const char *engine_fixed_difference(const struct config *a, const struct 
     return a->control.strategy != b->control.strategy ? "control.strategy" : NULL;
 }
 
-int engine_change_config(struct engine *e, const struct config *config, struct error *err)
+int engine_check_change(const struct engine *e, const struct config *config,
+                        struct error *err)
 {
     const char *fixed = engine_fixed_difference(&e->config, config);
-    if (fixed)
-        return error_set(err, ERROR_INPUT,
-                         "%s cannot change within a run, not even with --allow-change: "
-                         "what is recorded so far depends on it; start a new search",
-                         fixed);
+    if (!fixed)
+        return 0;
+    return error_set(err, ERROR_INPUT,
+                     "%s cannot change within a run, not even with --allow-change: what is "
+                     "recorded so far depends on it; start a new search",
+                     fixed);
+}
+
+int engine_change_config(struct engine *e, const struct config *config, struct error *err)
+{
+    if (engine_check_change(e, config, err) != 0)
+        return ERROR_INPUT;
     char *text = config_write(config, false);
     if (!text)
         return error_set(err, ERROR_SYSTEM, "no memory for the configuration");

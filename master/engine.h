@@ -80,6 +80,9 @@ enum trial_arm engine_arm(const struct config *config, uint64_t id);
 int engine_open_session(struct engine *e, const struct record_session *s,
                         struct error *err);
 int engine_close_session(struct engine *e, double now, struct error *err);
+/* Could engine_change_config take this? Same errors, changes nothing. */
+int engine_check_change(const struct engine *e, const struct config *config,
+                        struct error *err);
 /* Replace the configuration; ERROR_INPUT when a key differs that shapes the record itself
  * (space, seed, strategy, controller size, mode, control arm). */
 int engine_change_config(struct engine *e, const struct config *config, struct error *err);

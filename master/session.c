@@ -61,8 +61,12 @@ static int change_config(struct session *s, struct error *err)
     const struct config *new = s->setup->config;
     if (!new || memcmp(new, engine_config(s->engine), sizeof *new) == 0)
         return 0;
-    int status = engine_change_config(s->engine, new, err);
-    return status == 0 ? write_config(s->setup->dir, new, err) : status;
+    /* The file first: a crash in between leaves it ahead of the record, and the next resume
+     * sees the change again instead of undoing it. */
+    int status = engine_check_change(s->engine, new, err);
+    if (status == 0)
+        status = write_config(s->setup->dir, new, err);
+    return status == 0 ? engine_change_config(s->engine, new, err) : status;
 }
 
 static int open_resumed(struct session *s, const char *journal, struct error *err)

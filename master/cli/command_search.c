@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/text.h"
 #include "master/cli/run_common.h"
@@ -79,12 +80,20 @@ static int extend_trials(const struct invocation *in, struct config *config,
     return 0;
 }
 
-/* --config FILE: the run continues with that file, if it means the same. */
+/* The configuration to continue with: --config FILE, else DIR/config.yaml, which somebody
+ * may have edited; without that file, the one of the record. */
 static int read_changed(const struct invocation *in, struct config *config,
                         struct error *err)
 {
     const char *file = command_value(in, "config");
-    return file ? config_read(file, config, err) : 0;
+    char *own = run_folder_file(in->positional[0], RUN_CONFIG);
+    int status = 0;
+    if (!file && own && access(own, F_OK) == 0)
+        file = own;
+    if (file)
+        status = config_read(file, config, err);
+    free(own);
+    return status;
 }
 
 static int refuse_difference(const struct invocation *in, const struct config *old,
@@ -98,8 +107,8 @@ static int refuse_difference(const struct invocation *in, const struct config *o
         return error_set(err, ERROR_SYSTEM, "no memory for the configuration");
     if (*difference)
         status = error_set(err, ERROR_INPUT,
-                           "%s: the configuration differs from that of the run:\n%s"
-                           "Give --allow-change to continue with the new values.",
+                           "%s: the configuration differs from that of the run (recorded -> "
+                           "new):\n%sGive --allow-change to continue with the new values.",
                            in->positional[0], difference);
     free(difference);
     return status;
@@ -121,6 +130,8 @@ static int prepare_resume(const struct invocation *in, struct run_storage *stora
         status = run_apply_options(in, dir, &storage->config, err);
     if (status == 0)
         status = refuse_difference(in, engine_config(e), &storage->config, err);
+    if (status == 0)
+        status = engine_check_change(e, &storage->config, err);
     uint64_t count = ledger_count(engine_ledger(e));
     engine_free(e);
     if (status != 0)
