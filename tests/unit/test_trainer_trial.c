@@ -145,12 +145,13 @@ static void check_same(const struct trial_epoch *a, const struct trial_epoch *b,
 }
 
 /* The same bits in the same process after another task, and in another process; other
- * numbers for another seed. */
+ * numbers for another seed. With one thread and with two. */
 START_TEST(seed_decides)
 {
     struct talk t, other;
     struct config config = talk_config();
     struct trial_epoch a[2], b[2], c[2], d[2];
+    config.resources.threads_per_trial = 1 + _i;
     talk_start(&t, &config);
     talk_say_task(&t, 1, 1, 99, TALK_TWO_LAYERS, "{}");
     talk_hear_curve(&t, 1, a, 2);
@@ -200,7 +201,7 @@ int main(void)
     tcase_add_test(tc, memory_limit_fails_the_task);
     tcase_add_test(tc, divergence_fails_with_its_epoch);
     tcase_add_test(tc, two_tasks_in_a_row);
-    tcase_add_test(tc, seed_decides);
+    tcase_add_loop_test(tc, seed_decides, 0, 2);
     tcase_add_loop_test(tc, children_learn_with_any_batch, 0, 4);
     suite_add_tcase(suite, tc);
     return talk_main(suite);
