@@ -382,7 +382,7 @@ static void watch_master(struct agent *a, double now)
     if (a->silence < limit || a->state >= AGENT_STOPPING)
         return;
     log_message(LOG_ERROR,
-                "rank %d: the master has been silent for %.0f seconds: stopping",
+                "rank %d: the master has been silent for %.3g seconds: stopping",
                 a->wire->rank, a->silence);
     wire_forget(a->wire, WIRE_MASTER);
     stop(a);

@@ -210,6 +210,7 @@ static void misbehave(struct fake *f, struct attempt a)
         complain(f);
         if (due(f, o->exit_every, a))
             _exit(3);
+        signal(SIGSEGV, SIG_DFL); /* sanitizers have their own idea */
         raise(SIGSEGV);
     }
     if (due(f, o->garbage_every, a))
