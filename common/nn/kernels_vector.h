@@ -34,6 +34,16 @@ static inline void store(float *at, vector v)
     *(vector_at *)at = v;
 }
 
+/* Blocks live in registers only when their loops are unrolled. Instrumented for a
+ * sanitizer that takes minutes to compile, so there they stay loops. */
+#ifdef __SANITIZE_ADDRESS__
+#define UNROLL_3
+#define UNROLL_8
+#else
+#define UNROLL_3 _Pragma("GCC unroll 3")
+#define UNROLL_8 _Pragma("GCC unroll 8")
+#endif
+
 /* One register block: up to ROWS_MAX rows times `width` vectors. The inner dimension of
  * the product is three nested loops over count[0] x count[1] x count[2] steps. */
 struct block {
@@ -50,7 +60,7 @@ struct block {
 static inline __attribute__((always_inline)) void
 store_row(float *c, const vector *acc, int width, int columns, bool add)
 {
-#pragma GCC unroll 3
+    UNROLL_3
     for (int z = 0; z < width; z++) {
         int left = columns - z * LANES;
         float *at = c + z * LANES;
@@ -75,10 +85,10 @@ multiply(int rows, int width, bool packed, const struct block *p)
     const ptrdiff_t a_step = packed ? 1 : p->a_step;
     const ptrdiff_t b_step = packed ? width * LANES : p->b_step;
     const float *a[ROWS_MAX];
-#pragma GCC unroll 8
+    UNROLL_8
     for (int m = 0; m < rows; m++) {
         a[m] = packed ? p->a[m] : p->a[0] + m;
-#pragma GCC unroll 3
+        UNROLL_3
         for (int z = 0; z < width; z++)
             acc[m][z] = (vector){0};
     }
@@ -88,13 +98,13 @@ multiply(int rows, int width, bool packed, const struct block *p)
             ptrdiff_t at = i * p->a_move[0] + j * p->a_move[1];
             for (int k = p->count[2]; k > 0; k--) {
                 vector row[WIDTH_MAX];
-#pragma GCC unroll 3
+                UNROLL_3
                 for (int z = 0; z < width; z++)
                     row[z] = load(b + z * LANES);
-#pragma GCC unroll 8
+                UNROLL_8
                 for (int m = 0; m < rows; m++) {
                     float scalar = a[m][at];
-#pragma GCC unroll 3
+                    UNROLL_3
                     for (int z = 0; z < width; z++)
                         acc[m][z] += scalar * row[z];
                 }
@@ -103,7 +113,7 @@ multiply(int rows, int width, bool packed, const struct block *p)
             }
         }
     }
-#pragma GCC unroll 8
+    UNROLL_8
     for (int m = 0; m < rows; m++)
         store_row(p->c[m], acc[m], width, p->columns, p->add);
 }
@@ -114,6 +124,7 @@ static inline int block_rows(int width)
     return width == 1 ? VECTOR_ROWS_1 : width == 2 ? VECTOR_ROWS_2 : VECTOR_ROWS_3;
 }
 
+#ifndef __SANITIZE_ADDRESS__
 /* One function per width with every number of rows up to block_rows as its own code. */
 #define BLOCK_CASE(ROWS, WIDTH, PACKED)       \
     case ROWS:                                \
@@ -136,6 +147,13 @@ static inline int block_rows(int width)
             break;                                              \
         }                                                       \
     }
+#else
+#define BLOCK_FUNCTION(NAME, WIDTH, PACKED)                     \
+    static void NAME##_##WIDTH(int rows, const struct block *p) \
+    {                                                           \
+        multiply(rows, WIDTH, PACKED, p);                       \
+    }
+#endif
 BLOCK_FUNCTION(packed, 1, true)
 BLOCK_FUNCTION(packed, 2, true)
 BLOCK_FUNCTION(packed, 3, true)

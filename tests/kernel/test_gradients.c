@@ -164,8 +164,8 @@ static void check_parameter(struct fixture *f, const struct nn_parameter *p)
         largest = fmax(largest, fabs((double)gradient[i]));
     for (int draw = 0; draw < PER_PARAMETER; draw++) {
         size_t i = rng_below(&f->rng, (uint32_t)p->count);
-        double fine = difference(f, p->offset + i, 1e-5);
-        double coarse = difference(f, p->offset + i, 1e-4);
+        double fine = difference(f, p->offset + i, 1e-7);
+        double coarse = difference(f, p->offset + i, 1e-6);
         f->checked++;
         if (fabs(fine - coarse) > 1e-4 * (largest + 1e-3)) {
             f->skipped++;
