@@ -79,7 +79,9 @@ static void format_bar(const struct progress *p, char *text, size_t size)
 
 static void format_rate(double rate, char *text, size_t size)
 {
-    if (rate >= 1)
+    if (rate <= 0)
+        snprintf(text, size, "-");
+    else if (rate >= 1)
         snprintf(text, size, "%.1f/s", rate);
     else if (rate * 60 >= 1)
         snprintf(text, size, "%.1f/min", rate * 60);
