@@ -11,7 +11,8 @@
 
 void progress_init(struct progress *p, const struct config *config, double now)
 {
-    *p = (struct progress){.total = (uint64_t)config->search.trials, .started = now};
+    *p = (struct progress){.total = (uint64_t)config->search.trials, .started = now,
+                           .until = INFINITY};
     p->lower_is_better = reward_lower_is_better(&config->reward);
     for (int arm = 0; arm < ARM_COUNT; arm++)
         p->arms[arm].best = NAN;
@@ -50,10 +51,12 @@ double progress_rate(const struct progress *p, double now)
 
 double progress_left(const struct progress *p, double now)
 {
-    double rate = progress_rate(p, now);
-    if (rate <= 0 || p->total <= p->over)
-        return p->total > 0 && p->total <= p->over ? 0 : NAN;
-    return (double)(p->total - p->over) / rate;
+    double rate = progress_rate(p, now), budget = fmax(p->until - now, 0);
+    if (p->total > 0 && p->total <= p->over)
+        return 0;
+    if (rate > 0 && p->total > 0)
+        return fmin((double)(p->total - p->over) / rate, budget);
+    return isfinite(budget) ? budget : NAN;
 }
 
 static void format_metric(double v, char *text, size_t size)

@@ -25,6 +25,7 @@ struct progress {
     bool lower_is_better; /* the metric is a loss */
     struct progress_arm arms[ARM_COUNT];
     double started; /* monotonic, of this session */
+    double until;   /* monotonic end of the budget search.hours; INFINITY: none */
     uint64_t over_before; /* of earlier sessions */
 };
 

@@ -129,7 +129,10 @@ static int open_dispatcher(struct session *s, struct error *err)
 static void note_history(struct session *s)
 {
     struct ledger *l = engine_ledger(s->engine);
+    double hours = engine_config(s->engine)->search.hours;
     progress_init(&s->progress, engine_config(s->engine), session_now(s));
+    if (hours > 0)
+        s->progress.until = s->started + hours * 3600 - engine_elapsed(s->engine);
     for (uint64_t id = 0; id < ledger_count(l); id++) {
         const struct trial *t = ledger_trial(l, id);
         if (t->state == TRIAL_DONE || t->state == TRIAL_FAILED || t->state == TRIAL_SAVED)
