@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_WORD_S = 30 };
+
 double dispatcher_now(const struct dispatcher *d)
 {
     return clock_now(d->setup.clock);
@@ -231,7 +233,9 @@ static int check_silence(struct dispatcher *d, double now, struct error *err)
         if (w->state == WORKER_LOST || w->state == WORKER_GONE)
             continue;
         left++;
-        if (now - w->heard <= limit || d->stopping)
+        /* Looking at a large machine takes its time before the first word. */
+        double patience = w->state == WORKER_EXPECTED ? fmax(limit, FIRST_WORD_S) : limit;
+        if (now - w->heard <= patience || d->stopping)
             continue;
         int status = give_up(d, rank, "no sign of life", err);
         if (status != 0)

@@ -405,7 +405,7 @@ int engine_record_hours(struct engine *e, struct error *err)
 
 /* Told results must be durable, and so must the records that say they were told: a
  * snapshot never points beyond the end of its journal. */
-int engine_snapshot(struct engine *e, const char *dir, double now, struct error *err)
+int engine_snapshot(struct engine *e, const char *dir, struct error *err)
 {
     struct snapshot s = {.config = e->config, .ledger = e->ledger};
     int status = journal_sync(e->journal, err);
@@ -417,7 +417,6 @@ int engine_snapshot(struct engine *e, const char *dir, double now, struct error 
         status = journal_sync(e->journal, err);
     if (status != 0)
         return status;
-    e->last_time = now;
     s.told = e->told;
     s.journal_offset = journal_end(e->journal);
     state_init(&s.state);

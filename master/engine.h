@@ -108,7 +108,7 @@ bool engine_owes_tell(const struct engine *e);
 /* Put the hours ledger into the journal. */
 int engine_record_hours(struct engine *e, struct error *err);
 /* Sync the journal, tell what is due, write a snapshot into dir. Blocking. */
-int engine_snapshot(struct engine *e, const char *dir, double now, struct error *err);
+int engine_snapshot(struct engine *e, const char *dir, struct error *err);
 
 /* Re-make every decision of a run from the record alone and compare: proposals with the
  * record, strategy state with the snapshot. Returns 0 with the findings in ret. */

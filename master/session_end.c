@@ -33,7 +33,7 @@ static int close_run(struct session *s, struct error *err)
 {
     int status = engine_close_session(s->engine, session_wall(s), err);
     if (status == 0)
-        status = engine_snapshot(s->engine, s->setup->dir, session_wall(s), err);
+        status = engine_snapshot(s->engine, s->setup->dir, err);
     if (status == 0)
         status = session_write_best(s, err);
     return status;

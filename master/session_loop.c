@@ -127,7 +127,7 @@ static int keep_house(struct session *s, struct error *err)
     session_display(s);
     if (now < s->snapshot_at || !dispatcher_placement(s->dispatcher))
         return 0;
-    int status = engine_snapshot(s->engine, s->setup->dir, session_wall(s), err);
+    int status = engine_snapshot(s->engine, s->setup->dir, err);
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
     s->committed = journal_end(s->journal);
     return status;

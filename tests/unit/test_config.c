@@ -223,6 +223,7 @@ START_TEST(sizes_are_bounded)
     struct error err;
     size_t size = CONFIG_FILE_MAX + 1;
     char *text = malloc(size + 1);
+    ck_assert_ptr_nonnull(text);
     memset(text, '[', size);
     ck_assert_int_eq(config_parse("f", text, size, &config, &err), ERROR_INPUT);
     ck_assert_str_eq(err.text, "f: larger than 262144 bytes");
