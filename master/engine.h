@@ -42,6 +42,7 @@ struct engine_reading {
     uint64_t sessions;           /* masters that opened the run, all in all */
     bool torn;                   /* the journal ended in an incomplete record */
     bool closed;                 /* the last session ended in order */
+    double session_started;      /* Unix time at which the last session began; 0: none */
     double last_time;            /* Unix time of the last thing that happened; 0: none */
     uint64_t journal_end;        /* end of the valid part */
     char note[ERROR_TEXT_SIZE];  /* e.g. why the newest snapshot was not taken; or "" */

@@ -346,6 +346,7 @@ int engine_open(const char *dir, bool observe, struct engine **ret,
     }
     reading.sessions = e->sessions;
     reading.closed = !e->session_open;
+    reading.session_started = e->session_started;
     reading.last_time = e->last_time;
     *ret = e;
     if (ret_reading)

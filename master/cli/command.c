@@ -3,6 +3,7 @@
  * the nearest valid word, and nothing may print by itself. */
 #include "master/cli/command.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/text.h"
@@ -38,9 +39,44 @@ static int unknown_option(const struct command *c, const char *word, struct erro
                      c->name);
 }
 
+bool command_option_has_choices(const struct command_option *o)
+{
+    return o->argument && strchr(o->argument, '|') &&
+           o->argument[strspn(o->argument, "abcdefghijklmnopqrstuvwxyz|")] == '\0';
+}
+
+/* Is the value one of the words of "table|csv|json"? */
+static int check_choice(const struct command *c, const struct command_option *o,
+                        const char *value, struct error *err)
+{
+    char words[16][32];
+    const char *names[16];
+    int count = 0;
+    for (const char *at = o->argument; *at && count < 16; count++) {
+        size_t size = strcspn(at, "|");
+        if (strlen(value) == size && memcmp(at, value, size) == 0)
+            return 0;
+        snprintf(words[count], sizeof words[count], "%.*s", (int)size, at);
+        names[count] = words[count];
+        at += size + (at[size] == '|');
+    }
+    int nearest = text_nearest(value, names, count);
+    if (nearest >= 0)
+        return error_set(err, ERROR_USAGE,
+                         "archway %s: --%s is '%s'; did you mean '%s'? Allowed: %s", c->name,
+                         o->name, value, names[nearest], o->argument);
+    return error_set(err, ERROR_USAGE, "archway %s: --%s is '%s'; allowed: %s", c->name,
+                     o->name, value, o->argument);
+}
+
 static int add_value(struct invocation *in, const struct command_option *o,
                      const char *value, struct error *err)
 {
+    if (command_option_has_choices(o)) {
+        int status = check_choice(in->command, o, value, err);
+        if (status != 0)
+            return status;
+    }
     if (!o->repeatable && command_value(in, o->name))
         return error_set(err, ERROR_USAGE, "archway %s: --%s is given twice",
                          in->command->name, o->name);

@@ -13,7 +13,9 @@ enum { COMMAND_MAX_VALUES = 128, COMMAND_MAX_POSITIONAL = 64 };
 
 struct command_option {
     const char *name;     /* "run" for --run */
-    const char *argument; /* "DIR"; NULL: a flag */
+    /* "DIR"; NULL: a flag. Small words with '|' between them ("table|csv|json") are the only
+     * values allowed. */
+    const char *argument;
     bool repeatable;
     const char *help; /* one sentence */
 };
@@ -50,6 +52,8 @@ int command_parse(const struct command *command, int argc, char **argv,
                   struct invocation *ret, struct error *err);
 /* Value of an option ("" for a flag that is set), NULL when it is not given. */
 const char *command_value(const struct invocation *in, const char *name);
+/* Does the option's argument list the values allowed? */
+bool command_option_has_choices(const struct command_option *o);
 /* The command of that name; otherwise NULL, with the error naming the nearest one. */
 const struct command *command_find(const char *name, struct error *err);
 
