@@ -56,7 +56,7 @@ static void table_row(const struct space *space, const struct trial *t, int widt
     }
     format_metric(t, metric, sizeof metric);
     format_number(t->reward, "%.4f", reward, sizeof reward);
-    format_number(t->seconds, "%.1f", seconds, sizeof seconds);
+    format_number(t->seconds, t->seconds < 10 ? "%.3f" : "%.1f", seconds, sizeof seconds);
     format_count(t->params, params, sizeof params);
     format_count(t->flops, flops, sizeof flops);
     if (t->state == TRIAL_SAVED && t->same_as >= 0)
