@@ -81,6 +81,14 @@ static bool on_host(const struct share *s, const char *host)
     return strcmp(s->hello->host, host) == 0;
 }
 
+/* Of two that have equally many cores, the one that was given fewer has fewer to come. */
+static bool lacks_more(const struct share *a, const struct share *b)
+{
+    int own = hwloc_bitmap_weight(a->own) - hwloc_bitmap_weight(b->own);
+    return own < 0 || (own == 0 && hwloc_bitmap_weight(a->given) <
+                                       hwloc_bitmap_weight(b->given));
+}
+
 /* Give core `cpu` to the rank that may use it and lacks it most. Ranks that were given the
  * same cores get blocks that hang together: the fill order follows the ranks. */
 static void divide_cores(struct share *s, int count, const char *host)
@@ -104,9 +112,7 @@ static void divide_cores(struct share *s, int count, const char *host)
             if (!on_host(&s[i], host) || !hwloc_bitmap_isset(s[i].given, cpu))
                 continue;
             bool turn = index * s[i].peers / total == s[i].position;
-            if (alike ? turn
-                      : !best || hwloc_bitmap_weight(s[i].own) <
-                                     hwloc_bitmap_weight(best->own))
+            if (alike ? turn : !best || lacks_more(&s[i], best))
                 best = &s[i];
         }
         if (best)
