@@ -159,10 +159,10 @@ static const char *engine_fixed_difference(const struct config *a, const struct 
         return "seed";
     if (a->search.strategy != b->search.strategy)
         return "search.strategy";
-    if (a->search.controller.layers != b->search.controller.layers)
-        return "search.controller.layers";
-    if (a->search.controller.hidden != b->search.controller.hidden)
-        return "search.controller.hidden";
+    if (a->search.batch != b->search.batch)
+        return "search.batch";
+    if (memcmp(&a->search.controller, &b->search.controller, sizeof a->search.controller))
+        return "search.controller";
     if (a->search.duplicates != b->search.duplicates)
         return "search.duplicates";
     if (a->run.mode != b->run.mode)

@@ -85,7 +85,8 @@ int engine_close_session(struct engine *e, double now, struct error *err);
 int engine_check_change(const struct engine *e, const struct config *config,
                         struct error *err);
 /* Replace the configuration; ERROR_INPUT when a key differs that shapes the record itself
- * (space, seed, strategy, controller size, mode, control arm). */
+ * or that strategies are made from (space, seed, strategy, batch, controller, mode, control
+ * arm). */
 int engine_change_config(struct engine *e, const struct config *config, struct error *err);
 
 /* Ask for one trial. */

@@ -170,12 +170,12 @@ int engine_apply_told(struct engine *e, uint64_t id, struct error *err)
     return e->self[t->arm] ? e->ops[t->arm]->tell(e->self[t->arm], t, err) : 0;
 }
 
-/* Backwards, so that the oldest stands in front of the queue in the end. */
+/* In ascending order: what is put in front of the queue keeps the order of putting. */
 static void engine_requeue_running(struct engine *e)
 {
     if (ledger_count_state(e->ledger, -1, TRIAL_RUNNING) == 0)
         return;
-    for (uint64_t id = ledger_count(e->ledger); id-- > 0;)
+    for (uint64_t id = 0; id < ledger_count(e->ledger); id++)
         if (ledger_trial(e->ledger, id)->state == TRIAL_RUNNING)
             ledger_requeue(e->ledger, id, true);
 }
