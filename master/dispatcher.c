@@ -4,6 +4,7 @@
 #include "master/dispatcher_internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,8 @@ static int give_up(struct dispatcher *d, int rank, const char *reason, struct er
     struct dispatcher_worker *w = &d->workers[rank];
     wire_forget(d->setup.wire, rank);
     w->state = WORKER_LOST;
+    snprintf(d->last_lost, sizeof d->last_lost, "rank %d: %.*s", rank,
+             MESSAGE_TEXT - 1, reason);
     int status = dispatcher_take_back(d, rank, false, err);
     d->slots -= w->slot_count;
     w->slot_count = 0;
@@ -148,18 +151,18 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
         return status;
     const struct trial *t = ledger_trial(d->ledger, m->trial);
     bool again = t->state == TRIAL_QUEUED;
-    if (m->failure == FAILURE_NONE)
+    if (t->state == TRIAL_DONE) /* a result without a finite reward is none */
         d->results++;
     else
         d->failures++;
     dispatcher_notify(d, again ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED, m->trial,
-                      rank, r.reason);
+                      rank, t->reason);
     uint64_t enough = d->slots > 4 ? 2 * (uint64_t)d->slots : 8;
     if (d->results == 0 && d->failures >= enough)
         return error_set(err, ERROR_FAILED,
                          "the first %llu attempts all failed, so the trainer or the "
                          "configuration is at fault; the last one: %s",
-                         (unsigned long long)d->failures, r.reason ? r.reason : "no reason");
+                         (unsigned long long)d->failures, t->reason ? t->reason : "no reason");
     return 0;
 }
 
@@ -167,6 +170,7 @@ static int take_message(struct dispatcher *d, int rank, const struct message *m,
                         struct error *err)
 {
     struct dispatcher_worker *w = &d->workers[rank];
+    char text[MESSAGE_TEXT];
     switch (m->type) {
     case MESSAGE_HELLO:
         return take_hello(d, rank, &m->hello, err);
@@ -186,8 +190,9 @@ static int take_message(struct dispatcher *d, int rank, const struct message *m,
     case MESSAGE_HEARTBEAT:
         return 0;
     default:
-        return error_set(err, ERROR_PEER, "rank %d sent %s, which only a master sends",
-                         rank, message_name((int)m->type));
+        snprintf(text, sizeof text, "it sent %s, which only a master sends",
+                 message_name((int)m->type));
+        return give_up(d, rank, text, err);
     }
 }
 
@@ -243,7 +248,8 @@ static int check_silence(struct dispatcher *d, double now, struct error *err)
         left--;
     }
     if (left == 0 && !d->stopping)
-        return error_set(err, ERROR_FAILED, "no worker rank is left");
+        return error_set(err, ERROR_FAILED, "no worker rank is left; the last one lost was %s",
+                         d->last_lost);
     return 0;
 }
 

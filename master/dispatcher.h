@@ -62,6 +62,9 @@ void dispatcher_recall(struct dispatcher *d);
 /* Core-seconds (GPU-seconds with devices) that running attempts have used so far. */
 double dispatcher_running_cost(const struct dispatcher *d);
 
+/* Tell all ranks to end before there is a dispatcher that could. Blocking, for at most
+ * seconds. */
+void dispatcher_dismiss(struct wire *wire);
 /* Send STOP to every rank. */
 int dispatcher_stop(struct dispatcher *d, struct error *err);
 /* Have all living ranks said BYE? (call dispatcher_step in between) */

@@ -39,6 +39,7 @@ struct dispatcher {
     double mean_seconds; /* of attempts, moving average; negative: none yet */
     int slots, busy, in_flight, next_worker;
     uint64_t results, failures; /* of this session */
+    char last_lost[MESSAGE_TEXT + 32]; /* which rank, and why */
 };
 
 double dispatcher_now(const struct dispatcher *d);

@@ -191,18 +191,18 @@ static double flight_seconds(const struct dispatcher *d, const struct flight *f)
 }
 
 /* An attempt on a lost rank counts as a failed one, so that a trial that kills machines
- * ends; one that only waited behind another does not. */
+ * ends; one that only waited behind another does not. Oldest first, as the queue keeps the
+ * order in which trials come back. */
 int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err)
 {
     struct dispatcher_worker *w = &d->workers[rank];
     struct engine *e = d->setup.engine;
     int status = 0;
-    for (int slot = w->slot_count - 1; slot >= 0; slot--)
-        while (w->slots[slot].count > 0 && status == 0) {
-            int index = w->slots[slot].count - 1;
-            double seconds = flight_seconds(d, &w->slots[slot].flights[index]);
-            struct flight f = dispatcher_land(d, rank, slot, index);
-            if (forget || index > 0) {
+    for (int slot = 0; slot < w->slot_count; slot++)
+        for (bool ran = true; w->slots[slot].count > 0 && status == 0; ran = false) {
+            double seconds = ran ? flight_seconds(d, &w->slots[slot].flights[0]) : 0;
+            struct flight f = dispatcher_land(d, rank, slot, 0);
+            if (forget || !ran) {
                 engine_forget(e, f.trial, seconds);
                 continue;
             }
@@ -220,7 +220,7 @@ int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct err
 
 void dispatcher_recall(struct dispatcher *d)
 {
-    for (int rank = d->setup.wire->size - 1; rank >= 1; rank--)
+    for (int rank = 1; rank < d->setup.wire->size; rank++)
         if (d->workers[rank].slots)
             dispatcher_take_back(d, rank, true, NULL);
 }

@@ -125,7 +125,7 @@ static int keep_house(struct session *s, struct error *err)
         s->flush_at = now + 1;
     }
     session_display(s);
-    if (now < s->snapshot_at || !dispatcher_placement(s->dispatcher))
+    if (now < s->snapshot_at || !s->started_trials)
         return 0;
     int status = engine_snapshot(s->engine, s->setup->dir, err);
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;

@@ -6,12 +6,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/text.h"
+#include "master/dispatcher.h"
 #include "master/stop.h"
-#include "proto/message.h"
 
 static int apply_one(struct config *config, const char *option, const char *key,
                      const char *value, struct error *err)
@@ -45,34 +44,6 @@ int run_apply_options(const struct invocation *in, const char *name, struct conf
     return config_check(config, name, err);
 }
 
-/* Tell all ranks to end before there is a session that could. */
-static void dismiss(struct wire *wire)
-{
-    struct message m = {.type = MESSAGE_STOP, .stop.clean = 1};
-    struct bytes frame, in;
-    int left = wire->size - 1, rank;
-    const struct timespec nap = {.tv_nsec = 1000000};
-    bytes_init(&frame);
-    bytes_init(&in);
-    message_encode(&m, &frame);
-    for (rank = 1; rank < wire->size; rank++)
-        wire_send(wire, rank, frame.data, frame.size, NULL);
-    for (int i = 0; i < 5000 && left > 0; i++) {
-        struct bytes_reader reader;
-        wire_progress(wire, NULL);
-        while (wire_receive(wire, &rank, &in, NULL) == 1) {
-            bytes_reader_init(&reader, in.data, in.size);
-            while (message_decode(&reader, &m, NULL) == 1) {
-                left -= m.type == MESSAGE_BYE;
-                message_fini(&m);
-            }
-        }
-        nanosleep(&nap, NULL);
-    }
-    bytes_fini(&frame);
-    bytes_fini(&in);
-}
-
 static int be_master(const struct invocation *in, run_prepare prepare, struct wire *wire,
                      const struct session_local *local, int *ret_exit, bool *ret_lost,
                      struct error *err)
@@ -86,7 +57,8 @@ static int be_master(const struct invocation *in, run_prepare prepare, struct wi
     if (status == 0)
         status = in->services->inspect(&storage.config, &setup.facts, err);
     if (status != 0) {
-        dismiss(wire);
+        if (!local) /* within one process nobody waits */
+            dispatcher_dismiss(wire);
         return status;
     }
     return session_run(&setup, ret_exit, ret_lost, err);

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ranks are played by a scripted wire: the test puts their messages in and reads what the
+ * master sent. Time is a variable. */
+#include "master/dispatcher.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine_rig.h"
+
+enum { RANKS = 4, QUEUE = 64 };
+
+struct fake_wire {
+    struct wire base;
+    struct {
+        int peer;
+        struct bytes data;
+    } incoming[QUEUE];
+    int first, count;
+    int sent[RANKS][16];              /* by rank and type */
+    struct message_task tasks[QUEUE]; /* numbers only */
+    int task_ranks[QUEUE], task_count;
+    bool forgotten[RANKS];
+};
+
+static struct temp_folder folder;
+static char dir[512];
+static struct fake_wire fake;
+static struct engine_rig rig;
+static struct dispatcher *dispatcher;
+static struct config config;
+static double now;
+static int notified[8];
+static char lost_reason[512];
+
+static int fake_send(struct wire *w, int peer, const void *data, size_t size,
+                     struct error *err)
+{
+    struct bytes_reader in;
+    struct message m;
+    bytes_reader_init(&in, data, size);
+    while (message_decode(&in, &m, err) == 1) {
+        fake.sent[peer][m.type]++;
+        if (m.type == MESSAGE_TASK && fake.task_count < QUEUE) {
+            fake.task_ranks[fake.task_count] = peer;
+            fake.tasks[fake.task_count++] = m.task;
+        }
+        message_fini(&m);
+    }
+    return 0;
+}
+
+static int fake_receive(struct wire *w, int *ret_peer, struct bytes *ret,
+                        struct error *err)
+{
+    if (fake.first == fake.count)
+        return 0;
+    *ret_peer = fake.incoming[fake.first].peer;
+    bytes_clear(ret);
+    bytes_put(ret, fake.incoming[fake.first].data.data,
+              fake.incoming[fake.first].data.size);
+    bytes_fini(&fake.incoming[fake.first++].data);
+    return 1;
+}
+
+static int fake_progress(struct wire *w, struct error *err)
+{
+    return 0;
+}
+
+static bool fake_idle(const struct wire *w)
+{
+    return true;
+}
+
+static void fake_forget(struct wire *w, int peer)
+{
+    fake.forgotten[peer] = true;
+}
+
+static void fake_close(struct wire *w, bool clean)
+{
+}
+
+static const struct wire_ops fake_ops = {
+    "fake", fake_send, fake_receive, fake_progress, fake_idle, fake_forget, fake_close};
+
+static double fake_clock(void *context)
+{
+    return now;
+}
+
+static const struct clock test_clock = {fake_clock, fake_clock, NULL};
+
+static void notify(void *context, const struct dispatcher_event *e)
+{
+    notified[e->type]++;
+    if (e->type == DISPATCHER_RANK_LOST)
+        snprintf(lost_reason, sizeof lost_reason, "%s", e->reason);
+}
+
+static void setup(void)
+{
+    temp_folder_fini(&folder);
+    ck_assert_int_eq(mkdir(folder.path, 0777), 0);
+    snprintf(dir, sizeof dir, "%s/run", folder.path);
+    memset(&fake, 0, sizeof fake);
+    memset(notified, 0, sizeof notified);
+    now = 5000;
+    config = engine_rig_config(MODE_ASYNC, 1000, 0);
+    config.search.duplicates = DUPLICATES_TRAIN;
+    config.run.lost_after = 60;
+    config.run.heartbeat = 5;
+    config.run.prefetch = 8;
+    config.run.retries = 1;
+    config.run.slots = 0;
+    config.resources.threads_per_trial = 1;
+    config.resources.memory_per_trial = 0;
+}
+
+static void say_frame(int rank, const struct message *m)
+{
+    ck_assert_int_lt(fake.count, QUEUE);
+    fake.incoming[fake.count].peer = rank;
+    bytes_init(&fake.incoming[fake.count].data);
+    message_encode(m, &fake.incoming[fake.count++].data);
+}
+
+static void say(int rank, int type)
+{
+    struct message m = {.type = (enum message_type)type};
+    say_frame(rank, &m);
+}
+
+static void say_hello(int rank, const char *cpus)
+{
+    struct message m = {.type = MESSAGE_HELLO};
+    snprintf(m.hello.host, sizeof m.hello.host, "host%d", rank);
+    snprintf(m.hello.cpus, sizeof m.hello.cpus, "%s", cpus);
+    say_frame(rank, &m);
+}
+
+static void say_result(int rank, const struct message_task *t, int failure,
+                       double seconds, float accuracy)
+{
+    struct trial_epoch epoch = {.val_accuracy = accuracy};
+    struct message m = {.type = MESSAGE_RESULT,
+                        .result = {.trial = t->trial,
+                                   .attempt = t->attempt,
+                                   .slot = t->slot,
+                                   .failure = (uint8_t)failure,
+                                   .seconds = seconds,
+                                   .params = NAN,
+                                   .flops = NAN,
+                                   .epoch_count = 1,
+                                   .epochs = &epoch,
+                                   .reason = (char *)(failure ? "planted" : "")}};
+    say_frame(rank, &m);
+}
+
+static int step(struct error *err)
+{
+    fake.first = fake.first == fake.count ? fake.count = 0 : fake.first;
+    return dispatcher_step(dispatcher, err);
+}
+
+static void step_well(void)
+{
+    struct error err = {0};
+    ck_assert_msg(step(&err) >= 0, "%s", err.text);
+}
+
+/* A dispatcher of `ranks` workers with `cpus` each, ready for tasks. */
+static void start(int ranks, const char *cpus)
+{
+    fake.base = (struct wire){&fake_ops, 0, ranks + 1};
+    engine_rig_new(&rig, dir, &config);
+    struct dispatcher_setup s = {.engine = rig.engine,
+                                 .wire = &fake.base,
+                                 .clock = &test_clock,
+                                 .run_folder = dir,
+                                 .notify = notify};
+    ck_assert_int_eq(dispatcher_new(&s, &dispatcher, NULL), 0);
+    for (int rank = 1; rank <= ranks && cpus; rank++)
+        say_hello(rank, cpus);
+    step_well();
+    for (int rank = 1; rank <= ranks && cpus; rank++)
+        say(rank, MESSAGE_READY);
+    step_well();
+}
+
+static void finish(void)
+{
+    dispatcher_free(dispatcher);
+    engine_rig_drop(&rig);
+}
+
+static int hand_out(int proposals)
+{
+    struct error err = {0};
+    for (int i = 0; i < proposals; i++)
+        engine_rig_propose(&rig);
+    int handed = dispatcher_hand_out(dispatcher, &err);
+    ck_assert_msg(handed >= 0, "%s", err.text);
+    return handed;
+}
+
+static void fails(int status, const char *text)
+{
+    struct error err = {0};
+    ck_assert_int_eq(step(&err), status);
+    ck_assert_msg(strstr(err.text, text), "'%s' lacks '%s'", err.text, text);
+}
+
+START_TEST(nothing_is_handed_out_before_all_have_reported)
+{
+    start(2, NULL);
+    dispatcher_free(NULL);
+    say_hello(1, "0-1");
+    say(2, MESSAGE_READY); /* out of turn: no HELLO yet */
+    step_well();
+    ck_assert_ptr_null(dispatcher_placement(dispatcher));
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 0);
+    ck_assert_int_eq(hand_out(2), 0);
+    say_hello(2, "0");
+    step_well();
+    ck_assert_int_eq(dispatcher_placement(dispatcher)->count, 3);
+    ck_assert_int_eq(fake.sent[1][MESSAGE_WELCOME], 1);
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 0);
+    say(1, MESSAGE_READY);
+    say_hello(1, "0-7"); /* a second one changes nothing */
+    step_well();
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 2);
+    ck_assert_int_eq(hand_out(0), 2);
+    ck_assert_int_eq(notified[DISPATCHER_STARTED], 1);
+    finish();
+}
+END_TEST
+
+START_TEST(a_rank_that_never_reports_is_given_up)
+{
+    start(2, NULL);
+    say_hello(1, "0-1");
+    step_well();
+    now += 59;
+    say(1, MESSAGE_HEARTBEAT);
+    step_well();
+    ck_assert_ptr_null(dispatcher_placement(dispatcher));
+    now += 2;
+    say(1, MESSAGE_HEARTBEAT);
+    step_well();
+    ck_assert_int_eq(dispatcher_placement(dispatcher)->count, 2);
+    ck_assert(fake.forgotten[2] && !fake.forgotten[1]);
+    finish();
+}
+END_TEST
+
+START_TEST(a_silent_rank_loses_its_trials)
+{
+    start(2, "0");
+    ck_assert_int_eq(hand_out(2), 2);
+    ck_assert_int_ne(fake.task_ranks[0], fake.task_ranks[1]);
+    struct message_task lost = fake.tasks[fake.task_ranks[0] == 2 ? 0 : 1];
+    now += 61;
+    say(1, MESSAGE_HEARTBEAT);
+    step_well();
+    ck_assert_int_eq(notified[DISPATCHER_RANK_LOST], 1);
+    ck_assert_str_eq(lost_reason, "no sign of life");
+    ck_assert(dispatcher_lost_any(dispatcher));
+    const struct trial *t = engine_rig_trial(&rig, lost.trial);
+    ck_assert_int_eq(t->state, TRIAL_QUEUED);
+    ck_assert_int_eq(t->failure, FAILURE_LOST);
+    struct dispatcher_counts c = dispatcher_count(dispatcher);
+    ck_assert_int_eq(c.lost, 1);
+    ck_assert_int_eq(c.slots, 1);
+    ck_assert_int_eq(c.in_flight, 1);
+    say_result(2, &lost, FAILURE_NONE, 1, 0.9F); /* too late */
+    step_well();
+    ck_assert_int_eq(t->state, TRIAL_QUEUED);
+    finish();
+}
+END_TEST
+
+START_TEST(late_and_strange_results_are_ignored)
+{
+    start(1, "0-1");
+    ck_assert_int_eq(hand_out(2), 2);
+    struct message_task t = fake.tasks[0], strange;
+    strange = t;
+    strange.attempt = 2;
+    say_result(1, &strange, FAILURE_NONE, 1, 0.5F);
+    strange = t;
+    strange.slot = 1 - t.slot;
+    say_result(1, &strange, FAILURE_NONE, 1, 0.5F);
+    strange.slot = MESSAGE_MAX_SLOTS - 1;
+    say_result(1, &strange, FAILURE_NONE, 1, 0.5F);
+    strange = t;
+    strange.trial = 1u << 30;
+    say_result(1, &strange, FAILURE_NONE, 1, 0.5F);
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, t.trial)->state, TRIAL_RUNNING);
+    say_result(1, &t, FAILURE_NONE, 1, 0.5F);
+    say_result(1, &t, FAILURE_NONE, 1, 0.75F); /* twice */
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, t.trial)->state, TRIAL_DONE);
+    ck_assert_double_eq(engine_rig_trial(&rig, t.trial)->val_accuracy, 0.5);
+    ck_assert_int_eq(notified[DISPATCHER_FINISHED], 1);
+    finish();
+}
+END_TEST
+
+START_TEST(what_only_a_master_sends_costs_the_rank_not_the_run)
+{
+    start(2, "0");
+    hand_out(2);
+    say(1, MESSAGE_STOP);
+    step_well();
+    ck_assert(fake.forgotten[1]);
+    ck_assert_ptr_nonnull(strstr(lost_reason, "STOP"));
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 1);
+    fake.incoming[fake.count].peer = 2; /* and so does what is no message */
+    bytes_init(&fake.incoming[fake.count].data);
+    bytes_put(&fake.incoming[fake.count++].data, "garbage garbage", 15);
+    fails(ERROR_FAILED, "no worker rank is left");
+    finish();
+}
+END_TEST
+
+START_TEST(the_last_rank_says_why_it_left)
+{
+    struct message m = {.type = MESSAGE_BYE, .bye.reason = "no space left on device"};
+    start(1, "0");
+    say_frame(1, &m);
+    fails(ERROR_FAILED, "rank 1: no space left on device");
+    finish();
+}
+END_TEST
+
+static void all_attempts(int failure, float accuracy, const char *words)
+{
+    struct error err = {0};
+    int status = 0, answered = 0;
+    start(1, "0-1");
+    for (int turn = 0; turn < 20 && status >= 0; turn++) {
+        hand_out(2);
+        for (; answered < fake.task_count; answered++)
+            say_result(1, &fake.tasks[answered], failure, 2, accuracy);
+        status = step(&err);
+    }
+    ck_assert_int_eq(status, ERROR_FAILED);
+    ck_assert_msg(strstr(err.text, "the first 8 attempts all failed"), "%s", err.text);
+    ck_assert_msg(strstr(err.text, words), "%s", err.text);
+    finish();
+}
+
+START_TEST(when_all_first_attempts_fail_the_run_ends)
+{
+    all_attempts(FAILURE_EXIT, 0, "planted");
+}
+END_TEST
+
+START_TEST(results_without_a_reward_are_failures_too)
+{
+    all_attempts(FAILURE_NONE, NAN, "not a finite number");
+}
+END_TEST
+
+START_TEST(after_one_result_failures_are_bearable)
+{
+    int answered = 0;
+    start(1, "0-1");
+    for (int turn = 0; turn < 15; turn++) {
+        hand_out(2);
+        for (; answered < fake.task_count; answered++)
+            say_result(1, &fake.tasks[answered], answered ? FAILURE_EXIT : FAILURE_NONE,
+                       2, 0.5F);
+        step_well();
+    }
+    finish();
+}
+END_TEST
+
+START_TEST(only_short_trials_queue_ahead)
+{
+    start(1, "0");
+    ck_assert_int_eq(hand_out(20), 1);
+    say_result(1, &fake.tasks[0], FAILURE_NONE, 30, 0.5F);
+    step_well();
+    ck_assert_int_eq(hand_out(0), 1); /* long: nothing waits at a busy slot */
+    finish();
+    setup();
+    start(1, "0");
+    ck_assert_int_eq(hand_out(20), 1);
+    say_result(1, &fake.tasks[0], FAILURE_NONE, 0.001, 0.5F);
+    step_well();
+    ck_assert_int_eq(hand_out(0), 1 + config.run.prefetch);
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 0);
+    /* Of a lost rank's trials only the running one has had an attempt. */
+    now += 61;
+    fails(ERROR_FAILED, "no worker rank is left");
+    ck_assert_int_eq(engine_rig_trial(&rig, 1)->attempts, 1);
+    ck_assert_int_eq(engine_rig_trial(&rig, 2)->attempts, 0);
+    uint64_t next;
+    ck_assert(ledger_next(engine_ledger(rig.engine), &next));
+    ck_assert_uint_eq(next, 1);
+    finish();
+}
+END_TEST
+
+START_TEST(a_recall_takes_everything_back)
+{
+    start(1, "0-1");
+    ck_assert_int_eq(hand_out(2), 2);
+    now += 10;
+    ck_assert_double_eq(dispatcher_running_cost(dispatcher), 20);
+    dispatcher_recall(dispatcher);
+    ck_assert_double_eq(dispatcher_running_cost(dispatcher), 0);
+    ck_assert_double_eq(ledger_hours(engine_ledger(rig.engine))->lost, 20);
+    ck_assert_uint_eq(ledger_count_state(engine_ledger(rig.engine), -1, TRIAL_QUEUED), 2);
+    ck_assert_int_eq(engine_rig_trial(&rig, 0)->attempts, 0);
+    ck_assert_int_eq(dispatcher_stop(dispatcher, NULL), 0);
+    ck_assert_int_eq(fake.sent[1][MESSAGE_STOP], 1);
+    ck_assert_int_eq(hand_out(0), 0);
+    say_result(1, &fake.tasks[0], FAILURE_NONE, 1, 0.5F);
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, 0)->state, TRIAL_QUEUED);
+    ck_assert(!dispatcher_stopped(dispatcher));
+    say(1, MESSAGE_BYE);
+    step_well();
+    ck_assert(dispatcher_stopped(dispatcher) && !dispatcher_lost_any(dispatcher));
+    finish();
+}
+END_TEST
+
+START_TEST(the_master_gives_signs_of_life)
+{
+    start(2, "0");
+    int before = fake.sent[1][MESSAGE_HEARTBEAT];
+    for (int i = 0; i < 10; i++) {
+        now += 2;
+        say(1, MESSAGE_HEARTBEAT);
+        say(2, MESSAGE_HEARTBEAT);
+        step_well();
+    }
+    ck_assert_int_ge(fake.sent[1][MESSAGE_HEARTBEAT] - before, 3);
+    ck_assert_int_eq(dispatcher_count(dispatcher).lost, 0);
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {nothing_is_handed_out_before_all_have_reported,
+                                  a_rank_that_never_reports_is_given_up,
+                                  a_silent_rank_loses_its_trials,
+                                  late_and_strange_results_are_ignored,
+                                  what_only_a_master_sends_costs_the_rank_not_the_run,
+                                  the_last_rank_says_why_it_left,
+                                  when_all_first_attempts_fail_the_run_ends,
+                                  results_without_a_reward_are_failures_too,
+                                  after_one_result_failures_are_bearable,
+                                  only_short_trials_queue_ahead,
+                                  a_recall_takes_everything_back,
+                                  the_master_gives_signs_of_life,
+                                  NULL};
+    return temp_folder_main("dispatcher", tests, &folder, setup);
+}
