@@ -158,7 +158,7 @@ static inline void engine_rig_train(struct engine_rig *g, uint64_t id)
 static inline void engine_rig_snapshot(struct engine_rig *g)
 {
     struct error err = {0};
-    ck_assert_msg(engine_snapshot(g->engine, g->dir, g->now, &err) == 0, "%s", err.text);
+    ck_assert_msg(engine_snapshot(g->engine, g->dir, &err) == 0, "%s", err.text);
 }
 
 /* Propose, train and tell until there are `until` trials told, or it is over. */
