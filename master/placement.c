@@ -149,14 +149,16 @@ static int minimum(int a, int b)
     return a < b ? a : b;
 }
 
-/* Cores after the quota of the control group, which all ranks of a host share. */
+/* Cores after the quota of the control group, which all ranks of a host share. Rounded as
+ * divide_cores does, so that of few cores the same ranks get both core and quota. */
 static int usable_cores(const struct share *s)
 {
     int cores = hwloc_bitmap_weight(s->own), limit = s->hello->cpu_limit;
     if (limit <= 0)
         return cores;
-    int mine = limit * (s->position + 1) / s->peers - limit * s->position / s->peers;
-    return minimum(cores, mine);
+    int up_to = (limit * (s->position + 1) + s->peers - 1) / s->peers;
+    int before = (limit * s->position + s->peers - 1) / s->peers;
+    return minimum(cores, up_to - before);
 }
 
 static int count_slots(const struct config *c, struct share *s, struct error *err)

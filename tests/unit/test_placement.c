@@ -142,6 +142,10 @@ START_TEST(a_quota_is_shared_by_the_ranks)
     ck_assert_int_eq(placement_make(&config, workers, count, &p, NULL), 0);
     ck_assert_int_eq(p.count, 3);
     placement_fini(&p);
+    start(1, 0, 0); /* more ranks than cores, the quota being no narrower */
+    for (int i = 0; i < 4; i++)
+        rank_on("a", "0-1", "")->cpu_limit = 2;
+    gives("1:0/ 3:1/");
 }
 END_TEST
 
