@@ -14,7 +14,9 @@
 #include "version.h"
 #include "worker/agent.h"
 #include "worker/data/data.h"
+#include "worker/machine.h"
 #include "worker/rank.h"
+#include "worker/trainer_time.h"
 
 /* The built-in trainer: beside this program, or where the build leaves it. */
 static const char *trainer_path(void)
@@ -87,8 +89,35 @@ static int inspect(const struct config *config, struct data_facts *ret, struct e
     return 0;
 }
 
+static int time_child(const struct config *config, const struct data_facts *facts,
+                      const json_t *architecture, double seconds,
+                      double *ret_seconds_per_trial, double *ret_images_per_second,
+                      struct error *err)
+{
+    struct trainer_time time;
+    int status = trainer_time(config, facts, architecture, seconds, &time, err);
+    if (status != 0)
+        return status;
+    *ret_seconds_per_trial = time.seconds_per_trial;
+    *ret_images_per_second = time.images_per_second;
+    return 0;
+}
+
+static int count_cores(int *ret, struct error *err)
+{
+    struct machine *m = malloc(sizeof *m);
+    int status = m ? machine_detect(m, err)
+                   : error_set(err, ERROR_SYSTEM, "no memory to look at the machine");
+    if (status == 0)
+        *ret = m->cpu_limit < m->cpu_count ? m->cpu_limit : m->cpu_count;
+    free(m);
+    return status;
+}
+
 static const struct services services = {.inspect = inspect,
                                          .detect = data_detect,
+                                         .time_child = time_child,
+                                         .count_cores = count_cores,
                                          .agent_open = open_agent,
                                          .agent_step = step_agent,
                                          .agent_wait = wait_agent,

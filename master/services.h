@@ -3,6 +3,8 @@
 #ifndef ARCHWAY_MASTER_SERVICES_H
 #define ARCHWAY_MASTER_SERVICES_H
 
+#include <jansson.h>
+
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/data_facts.h"
@@ -15,6 +17,14 @@ struct services {
     int (*inspect)(const struct config *config, struct data_facts *ret, struct error *err);
     /* Which format does a folder hold? Fills task.data. */
     int (*detect)(const char *folder, struct config *ret, struct error *err);
+    /* Train the child of an architecture (space_to_json) on random images for about so many
+     * seconds: what a trial takes, without reading data. Blocking. */
+    int (*time_child)(const struct config *config, const struct data_facts *facts,
+                      const json_t *architecture, double seconds,
+                      double *ret_seconds_per_trial, double *ret_images_per_second,
+                      struct error *err);
+    /* Cores of this machine that the process may use. */
+    int (*count_cores)(int *ret, struct error *err);
     /* The agent of this process over `wire`, for runs without mpirun. */
     int (*agent_open)(struct wire *wire, const struct clock *clock, void **ret,
                       struct error *err);

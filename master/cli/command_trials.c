@@ -88,9 +88,9 @@ static int choose_sort(const struct invocation *in, struct choice *ret, struct e
         return 0;
     int nearest = text_nearest(value, names, SORT_COUNT);
     return error_set(err, ERROR_USAGE,
-                     "archway trials: --sort is '%s'%s%s%s; allowed: id, metric, reward, "
+                     "archway trials: --sort is '%s'%s%s%s Allowed: id, metric, reward, "
                      "seconds, params, flops, finished",
-                     value, nearest >= 0 ? "; did you mean '" : "",
+                     value, nearest >= 0 ? "; did you mean '" : ".",
                      nearest >= 0 ? names[nearest] : "", nearest >= 0 ? "'?" : "");
 }
 
