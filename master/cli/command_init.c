@@ -16,7 +16,7 @@
 
 /* A night of work on this machine, within what makes a search sensible. */
 static const double budget_seconds = 8 * 3600;
-enum { LEAST_TRIALS = 200, MOST_TRIALS = 10000 };
+enum { LEAST_TRIALS = 200, MOST_TRIALS = 10000, LEAST_EPOCHS = 2 };
 
 /* "/data/My Images/" -> "My-Images". */
 static void name_run(const char *folder, char *name, size_t size)
@@ -35,11 +35,27 @@ static void name_run(const char *folder, char *name, size_t size)
         snprintf(name, size, "archway");
 }
 
+/* Train shorter where the least number of trials would not fit the night. */
+static void choose_epochs(struct estimate *e, struct config *config)
+{
+    int epochs = config->trainer.builtin.epochs;
+    double share = budget_seconds * e->slots / (e->mean_seconds * LEAST_TRIALS);
+    int fit = share >= 1 ? epochs : (int)(epochs * share);
+    fit = fit < LEAST_EPOCHS ? LEAST_EPOCHS : fit;
+    config->trainer.builtin.epochs = fit;
+    if (config->reward.last_epochs > fit)
+        config->reward.last_epochs = fit;
+    e->mean_seconds *= (double)fit / epochs;
+    for (int i = 0; i < ESTIMATE_CHILDREN; i++)
+        e->children[i].seconds *= (double)fit / epochs;
+}
+
 /* Whole multiples of 100 read well and are no false precision. */
-static void choose_budget(const struct estimate *e, struct config *config)
+static void choose_budget(struct estimate *e, struct config *config)
 {
     if (!isfinite(e->mean_seconds) || e->mean_seconds <= 0)
         return;
+    choose_epochs(e, config);
     double trials = floor(budget_seconds * e->slots / e->mean_seconds / 100) * 100;
     trials = trials < LEAST_TRIALS ? LEAST_TRIALS : trials > MOST_TRIALS ? MOST_TRIALS : trials;
     config->search.trials = (int64_t)trials;
@@ -58,9 +74,9 @@ static void format_found(const char *mark, const struct config *config,
     text_append(out, "\n%s%d to train on and %d for validation.\n", mark, f->train,
                 f->validation);
     text_format_duration(estimate_search_seconds(e, config, e->slots), time, sizeof time);
-    text_append(out, "%sBudget: %lld trials, about %s on the %d core%s of this machine.\n",
-                mark, (long long)config->search.trials, time, e->cores,
-                e->cores == 1 ? "" : "s");
+    text_append(out, "%sBudget: %lld trials of %d epochs, about %s on the %d core%s here.\n",
+                mark, (long long)config->search.trials, config->trainer.builtin.epochs, time,
+                e->cores, e->cores == 1 ? "" : "s");
 }
 
 static void format_next(const char *mark, const char *file, struct text *out)
