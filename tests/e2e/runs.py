@@ -13,7 +13,8 @@ import tempfile
 import time
 import zlib
 
-CASE, ARCHWAY, FAKE, DIGEST = sys.argv[1:5]
+CASE = sys.argv[1]
+ARCHWAY, FAKE, DIGEST = map(os.path.abspath, sys.argv[2:5])
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 FOLDER = tempfile.mkdtemp(prefix="aw-e2e.", dir="/tmp")
 os.environ["TMPDIR"] = FOLDER
@@ -144,7 +145,7 @@ def refusals():
         f.write("search: {trails: 3}\n")
     text = archway("search", "bad.yaml", "--run", "never", ranks=2, status=2)
     assert text.count("archway: error") == 1 and not os.path.exists("never"), text
-    with open("r/journal", "r+b") as f: # of a later release
+    with open("r/journal", "r+b") as f:  # of a later release
         header = f.read(8) + struct.pack("<I", 99)
         f.seek(0)
         f.write(header + struct.pack("<I", zlib.crc32(header)))
