@@ -69,6 +69,15 @@ void event_log_text(struct event_log *l, double time, const char *event, int ran
     fputs("}\n", l->file);
 }
 
+void event_log_usage(struct event_log *l, double time, double cpu_seconds,
+                     uint64_t max_rss_bytes)
+{
+    fprintf(l->file,
+            "{\"time\":%.3f,\"event\":\"usage\",\"cpu_seconds\":%.6f,"
+            "\"max_rss_bytes\":%llu}\n",
+            time, cpu_seconds, (unsigned long long)max_rss_bytes);
+}
+
 static char *put_text(char *at, const char *text)
 {
     return stpcpy(at, text);

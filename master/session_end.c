@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -109,6 +110,17 @@ static void say_end(struct session *s, int exit_status)
         session_say(s, "Finished: %s. The run is in %s", s->reason, s->setup->dir);
 }
 
+/* What this process has used, its threads and MPI included. */
+static void log_usage(struct session *s)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_SELF, &u) != 0)
+        return;
+    double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    event_log_usage(s->log, session_wall(s), cpu, (uint64_t)u.ru_maxrss * 1024);
+}
+
 static int stop_ranks(struct session *s)
 {
     dispatcher_recall(s->dispatcher);
@@ -144,6 +156,7 @@ int session_end(struct session *s, int status, int *ret_exit, struct error *err)
         return status;
     if (status != 0)
         snprintf(s->reason, sizeof s->reason, "%s", err ? err->text : "failed");
+    log_usage(s);
     event_log_text(s->log, session_wall(s), "end", -1, s->reason);
     if (status == 0)
         say_end(s, *ret_exit);
