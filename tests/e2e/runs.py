@@ -1,229 +1,513 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs with the fake trainer: runs.py CASE ARCHWAY FAKE_TRAINER RUN_DIGEST."""
+"""Runs of the program archway as people meet them: with and without mpirun, killed,
+resumed, interrupted, with trainers that misbehave.
+
+Usage: runs.py ARCHWAY FAKE_TRAINER COMPARE_RUNS CASE...    (a CASE is a class below)
+
+Only the standard library. Everything happens in a temporary folder that is removed, with
+the mpirun sessions and prepared data in it; every process is ended by its id.
+"""
 import json
 import os
 import random
-import resource
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-import zlib
+import unittest
 
-CASE = sys.argv[1]
-ARCHWAY, FAKE, DIGEST = map(os.path.abspath, sys.argv[2:5])
-os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-FOLDER = tempfile.mkdtemp(prefix="aw-e2e.", dir="/tmp")
-os.environ["TMPDIR"] = FOLDER
-os.chdir(FOLDER)
-
-
-def config(trainer="--null", trials=120, mode="sync", run="", search=""):
-    words = ", ".join([FAKE] + trainer.split())
-    with open("c.yaml", "w") as f:
-        f.write(f"""name: e2e
+ARCHWAY = FAKE = COMPARE = None
+CONFIG = """
+name: e2e
+seed: {seed}
 task: {{kind: image-classification, data: {{format: generated}}}}
-space: {{name: conv-chain, layers: 3}}
-trainer: {{command: [{words}]}}
-search: {{strategy: reinforce, trials: {trials}, batch: 8{search}}}
-control: {{share: 0.1}}
-run: {{mode: {mode}{run}}}
-""")
+space: {{name: conv-chain, layers: {layers}}}
+trainer: {{command: [{trainer}]}}
+search: {{strategy: reinforce, trials: {trials}, batch: 8}}
+control: {{strategy: random, share: 0.1}}
+run: {{mode: {mode}, snapshot_every: 0.2s}}
+"""
 
 
-def command(*args, ranks=0, options=()):
-    words = [ARCHWAY, *args, "--quiet"]
-    if ranks:
-        words = ["mpirun", "--oversubscribe", *options, "-n", str(ranks), *words]
-    return words
+class RunCase(unittest.TestCase):
+    """A temporary folder, an environment for mpirun, and ways to start the program."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix='aw', dir='/tmp')
+        self.environment = dict(os.environ, TMPDIR=self.folder)
+        if os.getuid() == 0:
+            self.environment.update(OMPI_ALLOW_RUN_AS_ROOT='1',
+                                    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1')
+        self.started = []
+
+    def tearDown(self):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def config(self, *trainer, trials=40, mode='sync', layers=4, seed=11, extra=''):
+        words = ', '.join(json.dumps(word) for word in (FAKE,) + trainer)
+        name = self.path('config%d.yaml' % len(os.listdir(self.folder)))
+        with open(name, 'w', encoding='utf-8') as file:
+            file.write(CONFIG.format(trainer=words, trials=trials, mode=mode, layers=layers,
+                                     seed=seed) + extra)
+        return name
+
+    def start(self, *arguments, ranks=0, options=()):
+        command = [ARCHWAY] + list(arguments)
+        if ranks:
+            command = ['mpirun', '--oversubscribe', '-n', str(ranks)] + list(options) + command
+        process = subprocess.Popen(command, env=self.environment, cwd=self.folder,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.started.append(process)
+        return process
+
+    def archway(self, *arguments, ranks=0, options=(), status=0, timeout=60):
+        process = self.start(*arguments, ranks=ranks, options=options)
+        out, errors = process.communicate(timeout=timeout)
+        if status is not None:
+            self.assertEqual(process.returncode, status, out + errors)
+        return out, errors
+
+    def exit_json(self, run):
+        with open(self.path(run) + '/exit.json', encoding='utf-8') as file:
+            return json.load(file)
+
+    def events(self, run):
+        with open(self.path(run) + '/log.jsonl', encoding='utf-8') as file:
+            return [json.loads(line) for line in file]
+
+    def wait_for(self, run, event, timeout=30):
+        """Until log.jsonl, which is flushed once a second, has an event."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            try:
+                if any(e['event'] == event for e in self.events(run)):
+                    return
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.05)
+        self.fail('%s: no event %s within %d s' % (run, event, timeout))
+
+    def assert_same(self, *runs):
+        done = subprocess.run([COMPARE] + [self.path(run) for run in runs], text=True,
+                              stdout=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def assert_replays(self, run):
+        done = subprocess.run([COMPARE, '--verify', self.path(run)], text=True,
+                              stdout=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def assert_no_trainer(self):
+        left = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open('/proc/%s/cmdline' % pid, 'rb') as file:
+                    words = file.read().split(b'\0')
+                with open('/proc/%s/environ' % pid, 'rb') as file:
+                    ours = os.fsencode('TMPDIR=' + self.folder) in file.read().split(b'\0')
+            except OSError:
+                continue
+            if ours and words and words[0] == os.fsencode(FAKE):
+                left.append(pid)
+        self.assertEqual(left, [])
 
 
-def archway(*args, ranks=0, options=(), status=0, limit=50):
-    p = subprocess.run(command(*args, ranks=ranks, options=options), timeout=limit,
-                       stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    text = p.stdout + p.stderr
-    assert p.returncode == status, f"{args}: status {p.returncode}, not {status}: {text}"
-    return text
+class History(RunCase):
+    """mode sync: the same history, whoever trains."""
+
+    def test_any_number_of_workers(self):
+        config = self.config('--null', trials=200)
+        self.archway('search', config, '--run', 'alone', '--quiet')
+        runs = ['alone']
+        for workers in (1, 2, 4):
+            runs.append('workers%d' % workers)
+            self.archway('search', config, '--run', runs[-1], '--quiet', '--set',
+                         'resources.oversubscribe=true', ranks=workers + 1)
+        self.assert_same(*runs)
+        for run in runs:
+            self.assert_replays(run)
+
+    def test_another_seed_is_another_history(self):
+        self.archway('search', self.config('--null', seed=1), '--run', 'a', '--quiet')
+        self.archway('search', self.config('--null', seed=2), '--run', 'b', '--quiet')
+        done = subprocess.run([COMPARE, self.path('a'), self.path('b')],
+                              stdout=subprocess.PIPE)
+        self.assertEqual(done.returncode, 1)
+
+    def test_async_replays(self):
+        config = self.config('--null', trials=300, mode='async')
+        self.archway('search', config, '--run', 'run', '--quiet', ranks=3)
+        self.assert_replays('run')
+
+    def test_extended_run_equals_a_longer_one(self):
+        self.archway('search', self.config('--null', trials=60), '--run', 'long', '--quiet')
+        self.archway('search', self.config('--null', trials=40), '--run', 'short', '--quiet')
+        self.archway('resume', 'short', '--trials', '+20', '--quiet')
+        self.assert_same('long', 'short')
 
 
-def digest(run):
-    return subprocess.run([DIGEST, run], check=True, capture_output=True, text=True).stdout
+class Kills(RunCase):
+    """SIGKILL at any moment costs nothing but time."""
+
+    def kill_until_done(self, config, run, least, ranks=0):
+        seed = int(os.environ.get('ARCHWAY_TEST_SEED', time.time_ns() % 1000000))
+        print('seed', seed, flush=True)
+        moments = random.Random(seed)
+        kills = 0
+        command = ('search', config, '--run', run, '--quiet')
+        while True:
+            process = self.start(*command, ranks=ranks)
+            try:
+                process.wait(moments.uniform(0.02, 0.4) if kills < least else 60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+            else:
+                self.assertEqual(process.returncode, 0, process.stderr.read())
+                if kills >= least or command[0] == 'resume':
+                    return kills
+            has_run = all(os.path.exists(self.path(run) + name)
+                          for name in ('/config.yaml', '/journal'))
+            command = ('resume', run, '--quiet') if has_run else command
+
+    def test_twenty_kills_end_in_the_undisturbed_history(self):
+        config = self.config('--sleep', '40', trials=250)
+        self.archway('search', config, '--run', 'calm', '--quiet')
+        kills = self.kill_until_done(config, 'killed', 20)
+        self.assertGreaterEqual(kills, 20)
+        self.assert_same('calm', 'killed')
+        self.assert_replays('killed')
+        self.assert_no_trainer()
+
+    def test_async_killed_replays(self):
+        config = self.config('--sleep', '20', trials=150, mode='async')
+        self.kill_until_done(config, 'killed', 8)
+        self.assert_replays('killed')
+
+    def test_damaged_snapshots_leave_the_journal(self):
+        config = self.config('--null', trials=60)
+        self.archway('search', config, '--run', 'a', '--quiet')
+        self.archway('search', config, '--run', 'b', '--quiet')
+        for name in ('snapshot.h5', 'snapshot.prev.h5'):
+            path = self.path('b/' + name)
+            if os.path.exists(path):
+                with open(path, 'r+b') as file:
+                    file.seek(2000)
+                    file.write(b'damage')
+        out, _ = self.archway('resume', 'b', '--trials', '+20')
+        self.assertIn('the whole journal is replayed instead', out)
+        self.archway('resume', 'a', '--trials', '+20', '--quiet')
+        self.assert_same('a', 'b')
+
+    def test_torn_journal_loses_only_its_end(self):
+        config = self.config('--null', trials=60)
+        self.archway('search', config, '--run', 'a', '--quiet')
+        self.archway('search', config, '--run', 'b', '--quiet')
+        for name in ('snapshot.h5', 'snapshot.prev.h5'):
+            if os.path.exists(self.path('b/' + name)):
+                os.unlink(self.path('b/' + name))
+        os.truncate(self.path('b/journal'), os.path.getsize(self.path('b/journal')) * 2 // 3)
+        self.archway('resume', 'b', '--quiet')
+        self.assert_same('a', 'b')
 
 
-def verify(run):
-    p = subprocess.run([DIGEST, "--verify", run], capture_output=True, text=True)
-    assert p.returncode == 0, p.stdout + p.stderr
+class Stops(RunCase):
+    """Stopping ends in a snapshot and status 75 within two seconds."""
 
+    def setUp(self):
+        super().setUp()
+        self.long = self.config('--sleep', '60000')
 
-def ending(run):
-    with open(f"{run}/exit.json") as f:
-        return json.load(f)
+    def assert_stopped(self, run, reason):
+        exit_json = self.exit_json(run)
+        self.assertEqual(exit_json['status'], 75)
+        self.assertFalse(exit_json['finished'])
+        self.assertIn(reason, exit_json['reason'])
+        self.assertTrue(os.path.exists(self.path(run + '/snapshot.h5')))
+        self.assert_no_trainer()
+        self.assert_replays(run)
 
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            run = 'run%d' % number
+            process = self.start('search', self.long, '--run', run)
+            self.wait_for(run, 'first_trial')
+            sent = time.monotonic()
+            process.send_signal(number)
+            process.wait(10)
+            self.assertLess(time.monotonic() - sent, 2)
+            self.assertEqual(process.returncode, 75)
+            self.assert_stopped(run, '')
 
-def trainers():
-    """Pids of trainers of this test (by their folder in the environment)."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                ours = f.read().split(b"\0")[0] == FAKE.encode()
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                ours = ours and f"TMPDIR={FOLDER}".encode() in f.read()
-        except OSError:
-            continue
-        if ours:
-            found.append(int(pid))
-    return found
+    def test_signal_to_mpirun(self):
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            run = 'run%d' % number
+            process = self.start('search', self.long, '--run', run, ranks=3)
+            self.wait_for(run, 'first_trial')
+            sent = time.monotonic()
+            process.send_signal(number)
+            while not os.path.exists(self.path(run + '/exit.json')):
+                self.assertLess(time.monotonic() - sent, 3) # mpirun itself waits one first
+                time.sleep(0.02)
+            process.wait(20)
+            self.assert_stopped(run, 'SIG')
 
-
-def wait_for(condition, what, limit=20):
-    until = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < until, f"no {what} within {limit} s"
-        time.sleep(0.02)
-
-
-def kill_and_resume(mode):
-    seed = int(os.environ.get("ARCHWAY_SEED", time.time_ns() % 2**32))
-    print("seed", seed, flush=True)
-    rng = random.Random(seed)
-    config("--sleep 8", trials=160, mode=mode, run=", snapshot_every: 0.3")
-    if mode == "sync":
-        archway("search", "c.yaml", "--run", "whole")
-    kills, args = 0, ("search", "c.yaml", "--run", "cut")
-    while True:
-        p = subprocess.Popen(command(*args))
-        try:
-            assert p.wait(rng.uniform(0.05, 0.3) if kills < 20 else 50) == 0
-            break
-        except subprocess.TimeoutExpired:
-            p.kill()
-            p.wait()
-            kills += 1
-        if os.path.exists("cut/journal") and os.path.getsize("cut/journal") > 100:
-            args = ("resume", "cut")
-        else:
-            shutil.rmtree("cut", ignore_errors=True)
-    print("kills", kills)
-    assert kills > 3
-    assert ending("cut")["status"] == 0
-    if mode == "sync":
-        assert digest("whole") == digest("cut")
-    verify("cut")
-    wait_for(lambda: not trainers(), "end of the trainers")
-
-
-def ranks_alike():
-    config(trials=96)
-    archway("search", "c.yaml", "--run", "alone")
-    for ranks in (2, 3, 5):
-        archway("search", "c.yaml", "--run", f"r{ranks}", ranks=ranks)
-        assert digest("alone") == digest(f"r{ranks}"), ranks
-        assert ending(f"r{ranks}")["status"] == 0
-
-
-def refusals():
-    config(trials=20)
-    archway("search", "c.yaml", "--run", "r")
-    before = os.path.getsize("r/journal")
-    assert "archway resume r" in archway("search", "c.yaml", "--run", "r", status=2)
-    started = time.monotonic()
-    archway("search", "c.yaml", "--run", "r", ranks=3, status=2)
-    assert time.monotonic() - started < 15
-    text = archway("resume", "r", "--set", "reward.power=2", status=2)
-    assert "reward.power" in text and "--allow-change" in text, text
-    assert "search.batch" in archway("resume", "r", "--allow-change", "--set",
-                                     "search.batch=2", status=2)
-    assert os.path.getsize("r/journal") == before
-    archway("resume", "r", "--trials", "+12", "--allow-change", "--set", "reward.power=2")
-    assert ending("r")["trials"] == 32
-    verify("r")
-    with open("bad.yaml", "w") as f:
-        f.write("search: {trails: 3}\n")
-    text = archway("search", "bad.yaml", "--run", "never", ranks=2, status=2)
-    assert text.count("archway: error") == 1 and not os.path.exists("never"), text
-    with open("r/journal", "r+b") as f:  # of a later release
-        header = f.read(8) + struct.pack("<I", 99)
-        f.seek(0)
-        f.write(header + struct.pack("<I", zlib.crc32(header)))
-    assert "version" in archway("resume", "r", status=2)
-
-
-def locked():
-    config("--sleep 60000")
-    p = subprocess.Popen(command("search", "c.yaml", "--run", "r"))
-    try:
-        wait_for(trainers, "trainer")
-        wait_for(lambda: os.path.exists("r/journal"), "journal")
-        assert f"pid {p.pid}" in archway("resume", "r", status=2)
-    finally:
-        p.kill()
-        p.wait()
-    wait_for(lambda: not trainers(), "end of the trainers")
-
-
-def stops():
-    config("--sleep 60000")
-    for ranks, number in ((0, signal.SIGTERM), (0, signal.SIGUSR1), (3, signal.SIGTERM),
-                          (3, signal.SIGUSR1)):
-        run = f"r{ranks}-{number}"
-        p = subprocess.Popen(command("search", "c.yaml", "--run", run, ranks=ranks),
-                             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(trainers, "trainer")
-        time.sleep(0.5)
+    def test_time_limit(self):
         started = time.monotonic()
-        p.send_signal(number)
-        wait_for(lambda: os.path.exists(f"{run}/exit.json"), "exit.json", 4)
-        took = time.monotonic() - started
-        p.wait(20)
-        print(run, f"{took:.2f} s", flush=True)
-        assert took < 2.5 and ending(run)["status"] == 75, ending(run)
-        assert os.path.exists(f"{run}/snapshot.h5")
-        wait_for(lambda: not trainers(), "end of the trainers", 3)
-    archway("search", "c.yaml", "--run", "limit", "--time-limit", "1", status=75, limit=10)
+        self.archway('search', self.long, '--run', 'run', '--time-limit', '1s', status=75)
+        self.assertLess(time.monotonic() - started, 4)
+        self.assert_stopped('run', 'time limit')
+
+    def test_resume_after_a_stop(self):
+        config = self.config('--sleep', '30', trials=60)
+        self.archway('search', config, '--run', 'calm', '--quiet')
+        self.archway('search', config, '--run', 'run', '--time-limit', '0.5s', status=75)
+        self.archway('resume', 'run', '--quiet', '--time-limit', '1m')
+        self.assert_same('calm', 'run')
 
 
-def budgets():
-    config("--sleep 100", trials=100000, search=", hours: 0.0004")
-    archway("search", "c.yaml", "--run", "hours", limit=20)
-    assert "search.hours" in ending("hours")["reason"]
-    config("--sleep 100", trials=100000, search=", core_hours: 0.0004")
-    archway("search", "c.yaml", "--run", "cores", limit=20)
-    assert "core_hours" in ending("cores")["reason"]
+class Faults(RunCase):
+    """A child network that misbehaves costs an attempt, never the job."""
+
+    def misbehave(self, *options, reason):
+        config = self.config(*options, trials=30, extra='  trial_timeout: 1s\n')
+        with open(config, encoding='utf-8') as file:
+            text = file.read().replace('snapshot_every: 0.2s}',
+                                       'snapshot_every: 0.2s, trial_timeout: 1s}')
+        with open(config, 'w', encoding='utf-8') as file:
+            file.write(text.replace('  trial_timeout: 1s\n', ''))
+        self.archway('search', config, '--run', 'run')
+        self.assertTrue(self.exit_json('run')['finished'])
+        failed = [e for e in self.events('run') if e['event'] == 'attempt_failed']
+        self.assertTrue(any(reason in e['reason'] for e in failed), failed)
+        over = [e for e in self.events('run') if e['event'] == 'trial']
+        self.assertEqual(len(over), 30)
+        self.assert_no_trainer()
+        self.assert_replays('run')
+        shutil.rmtree(self.path('run'))
+
+    def test_each_misdeed(self):
+        self.misbehave('--null', '--fail-every', '9', reason='')
+        self.misbehave('--null', '--crash-every', '9', reason='signal')
+        self.misbehave('--null', '--exit-every', '9', reason='exit')
+        self.misbehave('--null', '--nan-every', '9', reason='')
+        self.misbehave('--null', '--garbage-every', '9', reason='')
+        self.misbehave('--null', '--hang-every', '13', reason='')
+
+    def test_nothing_but_failures_ends_the_run(self):
+        config = self.config('--null', '--fail-every', '1')
+        _, errors = self.archway('search', config, '--run', 'run', status=1)
+        self.assertIn('attempts all failed', errors)
+        self.assertEqual(self.exit_json('run')['status'], 1)
+
+    def test_a_trainer_that_is_not_there(self):
+        config = self.config('--null')
+        with open(config, encoding='utf-8') as file:
+            text = file.read().replace(FAKE, '/nowhere/trainer')
+        with open(config, 'w', encoding='utf-8') as file:
+            file.write(text)
+        _, errors = self.archway('search', config, '--run', 'run', status=1)
+        self.assertIn('/nowhere/trainer', errors)
+
+    def test_lost_rank(self):
+        config = self.config('--sleep', '100', trials=60)
+        process = self.start('search', config, '--run', 'run', '--set', 'run.lost_after=2s',
+                             '--set', 'run.heartbeat=0.2s', ranks=3, options=('--mca', 'orte_enable_recovery', '1'))
+        self.wait_for('run', 'first_trial')
+        os.kill(self.ranks_of(process)[-1], signal.SIGKILL)
+        until = time.monotonic() + 40
+        while not os.path.exists(self.path('run/exit.json')):
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(20)
+        self.assertEqual(self.exit_json('run')['status'], 0)
+        self.assertTrue(any(e['event'] == 'rank_lost' for e in self.events('run')))
+        self.assert_replays('run')
+        self.archway('search', config, '--run', 'calm', '--quiet')
+        self.assert_same('calm', 'run')
+
+    def ranks_of(self, process):
+        children = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open('/proc/%s/stat' % pid, encoding='utf-8') as file:
+                    if int(file.read().rsplit(')', 1)[1].split()[1]) == process.pid:
+                        children.append(int(pid))
+            except (OSError, IndexError):
+                pass
+        return sorted(children)
 
 
-def bad_trainers():
-    config("--sleep 20 --fail-every 5 --crash-every 7 --nan-every 9 --garbage-every 11 "
-           "--hang-every 13 --once", trials=40, mode="async", run=", trial_timeout: 1")
-    archway("search", "c.yaml", "--run", "r", ranks=3)
-    assert ending("r")["status"] == 0 and ending("r")["trials"] == 40
-    verify("r")
+class FullDisk(RunCase):
+    """A journal or snapshot that cannot be written ends the run with one clear error."""
+
+    def test_full_disk(self):
+        config = self.config('--null', trials=20000, mode='async')
+        limited = ['bash', '-c', 'ulimit -f 200; exec "$@"', 'bash', ARCHWAY]
+        process = subprocess.run(limited + ['search', config, '--run', 'run', '--quiet'],
+                                 env=self.environment, cwd=self.folder, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertEqual(process.stderr.count('archway: error:'), 1, process.stderr)
+        self.assertIn('File too large', process.stderr)
+        self.assert_no_trainer()
+        self.archway('resume', 'run', '--trials', '+0', '--quiet', '--set',
+                     'search.hours=0.0003', status=None)
+        self.assert_replays('run')
 
 
-def disk_full():
-    config("--sleep 10", trials=100000)
-    p = subprocess.run(command("search", "c.yaml", "--run", "r"), capture_output=True,
-                       text=True, timeout=50, preexec_fn=lambda: resource.setrlimit(
-                           resource.RLIMIT_FSIZE, (60000, 60000)))
-    assert p.returncode == 1 and p.stderr.count("archway: error") == 1, p.stderr
-    archway("resume", "r", "--time-limit", "1", status=75)
-    verify("r")
+class Budgets(RunCase):
+    """Never one trial more."""
+
+    def test_trials(self):
+        for trials in (1, 7, 33):
+            run = 'run%d' % trials
+            self.archway('search', self.config('--null', trials=trials, mode='async'),
+                         '--run', run, ranks=3)
+            self.assertEqual(self.exit_json(run)['trials'], trials)
+
+    def test_hours(self):
+        started = time.monotonic()
+        self.archway('search', self.config('--sleep', '20', trials=100000), '--run', 'run',
+                     '--set', 'search.hours=0.0005')
+        self.assertLess(time.monotonic() - started, 6)
+        self.assertIn('search.hours', self.exit_json('run')['reason'])
+        self.assertTrue(self.exit_json('run')['finished'])
+
+    def test_core_hours(self):
+        self.archway('search', self.config('--sleep', '50', trials=100000), '--run', 'run',
+                     '--set', 'search.core_hours=0.0004')
+        spent = sum(e['seconds'] for e in self.events('run') if e['event'] == 'trial')
+        self.assertLessEqual(spent, 0.0004 * 3600)
+        self.assertGreater(spent, 0.0002 * 3600)
 
 
-CASES = {"kill_sync": lambda: kill_and_resume("sync"),
-         "kill_async": lambda: kill_and_resume("async"), "ranks_alike": ranks_alike,
-         "refusals": refusals, "locked": locked, "stops": stops, "budgets": budgets,
-         "bad_trainers": bad_trainers, "disk_full": disk_full}
-try:
-    if CASE in ("ranks_alike", "refusals", "stops", "bad_trainers") and \
-            not shutil.which("mpirun"):
-        print("skipped: mpirun is not installed")
-        sys.exit(77)
-    CASES[CASE]()
-finally:
-    for pid in trainers():
-        os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(FOLDER, ignore_errors=True)
+class Refusals(RunCase):
+    """Bad input: one clear sentence, status 2, nothing changed."""
+
+    def tree(self):
+        return sorted(os.listdir(self.folder))
+
+    def refuse(self, *arguments, says, ranks=0):
+        before = self.tree()
+        _, errors = self.archway(*arguments, status=2, ranks=ranks)
+        for text in says:
+            self.assertIn(text, errors)
+        self.assertEqual(errors.count('archway: error:'), 1, errors)
+        self.assertEqual([n for n in self.tree() if not n.startswith('ompi')], before)
+
+    def test_command_line(self):
+        self.refuse('serch', says=["did you mean 'search'"])
+        self.refuse('search', says=['missing'])
+        self.refuse('search', 'a.yaml', '--sed', '1', says=["did you mean '--set'"])
+        self.refuse('search', 'none.yaml', says=['none.yaml', 'No such file'])
+        self.refuse('resume', 'none', says=['none'])
+
+    def test_configuration(self):
+        config = self.config('--null')
+        self.refuse('search', config, '--set', 'search.trails=3', says=["'trials'"])
+        self.refuse('search', config, '--set', 'space.layers=0', says=['space.layers'])
+        self.refuse('search', config, '--run', 'run', '--set', 'run.slots=64',
+                    says=['run.slots 64', 'oversubscribe'])
+        with open(config, 'a', encoding='utf-8') as file:
+            file.write('serch: {}\n')
+        self.refuse('search', config, says=['.yaml:', 'serch', "'search'"])
+        self.refuse('search', config, ranks=3, says=['.yaml:', 'serch'])
+
+    def test_data(self):
+        config = self.config('--null')
+        builtin = ('--set', 'trainer.command=[]', '--set', 'task.data.format=idx', '--set')
+        self.refuse('search', config, *builtin, 'task.data.path=/nowhere', says=['/nowhere'])
+
+    def test_runs(self):
+        config = self.config('--null')
+        self.archway('search', config, '--run', 'run', '--quiet')
+        self.refuse('search', config, '--run', 'run', says=['archway resume run'])
+        self.refuse('resume', 'run', '--set', 'reward.power=2',
+                    says=['reward.power: 3 -> 2', '--allow-change'])
+        self.refuse('resume', 'run', '--set', 'search.controller.lr=0.5', '--allow-change',
+                    says=['search.controller', 'cannot change'])
+        self.refuse('resume', 'run', '--set', 'space.layers=5', '--allow-change',
+                    says=['space', 'cannot change'])
+        self.refuse('resume', 'run', '--trials', '3', says=['3', '40'])
+        self.archway('resume', 'run', '--set', 'reward.power=2', '--allow-change',
+                     '--trials', '+8', '--quiet')
+        self.assertEqual(self.exit_json('run')['trials'], 48)
+        self.assert_replays('run')
+
+    def test_live_master(self):
+        process = self.start('search', self.config('--sleep', '60000'), '--run', 'run')
+        self.wait_for('run', 'first_trial')
+        self.refuse('resume', 'run', says=['pid'])
+        process.terminate()
+        process.wait(10)
+
+
+class Training(RunCase):
+    """The built-in trainer in the loop."""
+
+    def builtin(self, data, *sets):
+        config = self.config('--null', trials=6)
+        words = ['search', config, '--run', 'run', '--set', 'trainer.command=[]', '--set',
+                 'trainer.builtin.epochs=1', '--set', 'reward.last_epochs=1', '--set',
+                 'space.filters=[8, 12]', '--set', 'space.strides=[2]', '--set',
+                 'space.layers=2', '--set', 'search.batch=3', '--set',
+                 'run.cache=' + self.folder]
+        for key in data + sets:
+            words += ['--set', key]
+        out, _ = self.archway(*words, ranks=3, timeout=110)
+        self.assertEqual(self.exit_json('run')['trials'], 6)
+        self.assertIn('Was it worth it?', out)
+        self.assert_replays('run')
+        return [e for e in self.events('run') if e['event'] == 'trial']
+
+    def test_generated_data(self):
+        trials = self.builtin(('task.data.images=600', 'task.train=400',
+                               'task.validation=200'))
+        for trial in trials:
+            self.assertGreater(trial['metric'], 0)
+
+    def test_fashion_mnist(self):
+        folder = '/usr/share/datasets/fashion-mnist'
+        if not os.path.exists(folder):
+            self.skipTest('package dataset-fashion-mnist is not installed')
+        trials = self.builtin(('task.data.format=idx', 'task.data.path=' + folder,
+                               'task.train=2000', 'task.validation=500'),
+                              'trainer.builtin.batch=32', 'trainer.builtin.optimizer.lr=0.05')
+        best = max(trial['metric'] for trial in trials)
+        self.assertGreater(best, 0.25) # chance is 0.1
+
+
+def main():
+    global ARCHWAY, FAKE, COMPARE
+    ARCHWAY, FAKE, COMPARE = map(os.path.abspath, sys.argv[1:4])
+    if not shutil.which('mpirun'):
+        print('skipped: mpirun is not installed')
+        return 77
+    suite = unittest.TestSuite()
+    for name in sys.argv[4:]:
+        suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(globals()[name]))
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    if not result.wasSuccessful():
+        return 1
+    return 77 if result.skipped and len(result.skipped) == result.testsRun else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
