@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by the scripts beside it: which Debian packages are needed, and getting them.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 build_packages=(gcc make meson ninja-build pkg-config libopenmpi-dev openmpi-bin
   libhdf5-dev libopenblas-dev zlib1g-dev libyaml-dev libjansson-dev libhwloc-dev
