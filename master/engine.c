@@ -277,9 +277,11 @@ int engine_start(struct engine *e, uint64_t id, int worker, int slot, double now
     bytes_clear(&e->scratch);
     record_encode_started(&r, &e->scratch);
     int status = engine_record(e, RECORD_STARTED, NULL, err);
-    if (status == 0)
-        *ret_attempt = attempt;
-    return status;
+    if (status != 0)
+        return status;
+    e->last_time = now;
+    *ret_attempt = attempt;
+    return 0;
 }
 
 int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
