@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_WORD_S = 30 };
+enum { FIRST_WORD_S = 30, STALL_S = 2 };
 
 double dispatcher_now(const struct dispatcher *d)
 {
@@ -286,9 +286,19 @@ static void count_idle(struct dispatcher *d, double now)
         hours->idle_wait += idle;
 }
 
+/* The master itself stood still (a slow disk, SIGSTOP): what ranks sent meanwhile is not
+ * read yet, so their silence does not count. */
+static void forgive_stall(struct dispatcher *d, double now)
+{
+    double gap = now - d->idle_at;
+    for (int rank = 1; gap > STALL_S && rank < d->setup.wire->size; rank++)
+        d->workers[rank].heard += gap;
+}
+
 int dispatcher_step(struct dispatcher *d, struct error *err)
 {
     double now = dispatcher_now(d);
+    forgive_stall(d, now);
     count_idle(d, now);
     int got = take_messages(d, err);
     int status = got < 0 ? got : wire_progress(d->setup.wire, err);

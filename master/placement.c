@@ -247,7 +247,8 @@ static int fill_table(const struct config *c, const struct share *s, int count,
         return error_set(err, ERROR_INPUT,
                          "no rank can run a trial: each needs resources.threads_per_trial %d "
                          "cores and gpus_per_trial %d devices of one rank, and %d rank(s) "
-                         "have %d cores in all",
+                         "have %d cores in all; resources.oversubscribe: true lets trials "
+                         "share cores",
                          c->resources.threads_per_trial, c->resources.gpus_per_trial, count,
                          cores);
     ret->slots = calloc((size_t)total, sizeof *ret->slots);

@@ -177,7 +177,9 @@ int session_run(const struct session_setup *setup, int *ret_exit, bool *ret_lost
     status = session_end(&s, status, ret_exit, err);
     if (!s.dispatcher && !setup->local.step)
         dispatcher_dismiss(setup->wire);
-    *ret_lost = s.dispatcher && dispatcher_lost_any(s.dispatcher);
+    /* Who never said goodbye would keep MPI_Finalize waiting. */
+    *ret_lost = s.dispatcher &&
+                (dispatcher_lost_any(s.dispatcher) || !dispatcher_stopped(s.dispatcher));
     dispatcher_free(s.dispatcher);
     engine_free(s.engine);
     event_log_close(s.log);
