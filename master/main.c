@@ -180,10 +180,31 @@ static int run_command(int argc, char **argv)
     return status != 0 ? complain(&err) : exit_status;
 }
 
+/* Pages that packagers and the build make from the tables. */
+static void (*find_page(const char *option))(struct text *)
+{
+    static const struct {
+        const char *option;
+        void (*write)(struct text *out);
+    } pages[] = {{"--man", help_manual},
+                 {"--completion", help_completion},
+                 {"--commands", help_commands},
+                 {"--configuration", help_configuration}};
+    for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++)
+        if (strcmp(option, pages[i].option) == 0)
+            return pages[i].write;
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct text t;
     text_init(&t);
+    void (*page)(struct text *out) = argc == 2 ? find_page(argv[1]) : NULL;
+    if (page) {
+        page(&t);
+        return say(&t);
+    }
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         help_program(&t);
         int status = say(&t);

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HELP_WIDTH = 78 };
+enum { HELP_WIDTH = 78, HELP_COLUMN = 25 };
 
-/* Fill paragraphs to the width, each line after `indent` blanks. */
+/* Fill paragraphs to the width, each line but the first after `indent` blanks: the caller
+ * has brought the first to that column. */
 static void wrap(struct text *out, const char *words, int indent)
 {
     int column = indent;
-    text_append(out, "%*s", indent, "");
     while (*words) {
         int size = (int)strcspn(words, " \n");
         if (column > indent && column + 1 + size > HELP_WIDTH) {
@@ -46,7 +46,10 @@ static void help_option(struct text *out, const char *name, const char *argument
 {
     char head[64];
     snprintf(head, sizeof head, "--%s%s%s", name, argument ? " " : "", argument ? argument : "");
-    text_append(out, "  %-22s %s\n", head, sentence);
+    text_append(out, "  %-*s", HELP_COLUMN - 2, head);
+    if (strlen(head) + 3 > HELP_COLUMN)
+        text_append(out, "\n%*s", HELP_COLUMN, "");
+    wrap(out, sentence, HELP_COLUMN);
 }
 
 void help_command(const struct command *c, struct text *out)
