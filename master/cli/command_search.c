@@ -129,9 +129,9 @@ static int prepare_resume(const struct invocation *in, struct run_storage *stora
     if (status == 0)
         status = run_apply_options(in, dir, &storage->config, err);
     if (status == 0)
-        status = refuse_difference(in, engine_config(e), &storage->config, err);
-    if (status == 0)
         status = engine_check_change(e, &storage->config, err);
+    if (status == 0)
+        status = refuse_difference(in, engine_config(e), &storage->config, err);
     uint64_t count = ledger_count(engine_ledger(e));
     engine_free(e);
     if (status != 0)

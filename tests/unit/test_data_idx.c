@@ -36,7 +36,7 @@ static void inspect_refused(const char *says, const char *also)
 
 START_TEST(missing_files_are_named)
 {
-    inspect_refused("cannot open", "train-images");
+    inspect_refused("cannot open", "train-images-idx3-ubyte'");
     snprintf(config.task.data.path, sizeof config.task.data.path, "%s/none", folder);
     inspect_refused("/none/train-images", "No such file");
     memset(config.task.data.path, 'x', sizeof config.task.data.path - 1);

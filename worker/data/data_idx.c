@@ -24,15 +24,16 @@ struct idx {
     int64_t header, bytes; /* of the header, of the whole file once decompressed */
 };
 
-/* Name of the file that is there; where none is, the last name tried. */
+/* Name of the file that is there; where none is, the usual one, for the error. */
 static bool find_name(const char *folder, const char *begin, const char *const *ends,
                       char *ret, size_t size)
 {
-    for (; *ends; ends++) {
-        snprintf(ret, size, "%s%s", begin, *ends);
+    for (const char *const *end = ends; *end; end++) {
+        snprintf(ret, size, "%s%s", begin, *end);
         if (data_file_exists(folder, ret))
             return true;
     }
+    snprintf(ret, size, "%s%s", begin, *ends);
     return false;
 }
 
