@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a run for writing. A new folder is only kept once a trial was handed out: what
- * fails before that (no data, no slot, a trainer that is not there) leaves nothing. */
+ * fails before that (no data, no slot for a trainer) leaves nothing. A trainer that does not
+ * start fails its trials, so its run is kept, with the reasons in log.jsonl. */
 #include "master/session_internal.h"
 
 #include <stdio.h>
