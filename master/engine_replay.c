@@ -128,6 +128,17 @@ static int engine_settle_waiting(struct engine *e, uint64_t id, double now,
     return status;
 }
 
+/* An attempt without a result: its own failure, or cut off with its rank. */
+static void engine_waste(struct engine *e, const struct ledger_result *r)
+{
+    struct ledger_hours *h = ledger_hours(e->ledger);
+    double cost = isfinite(r->seconds) ? r->seconds * engine_cores(e) : 0;
+    if (r->failure == FAILURE_LOST)
+        h->lost += cost;
+    else
+        h->failed += cost;
+}
+
 int engine_apply_finished(struct engine *e, const struct record_finished *r,
                           struct error *err)
 {
@@ -138,7 +149,7 @@ int engine_apply_finished(struct engine *e, const struct record_finished *r,
     if (status != 0)
         return status;
     if (failed)
-        ledger_hours(e->ledger)->failed += cost;
+        engine_waste(e, &r->result);
     else
         ledger_hours(e->ledger)->trained += cost;
     e->last_time = r->result.finished_at;
@@ -153,8 +164,7 @@ int engine_apply_failed_attempt(struct engine *e, const struct record_finished *
     int status = ledger_attempt_failed(e->ledger, r->id, &r->result, err);
     if (status != 0)
         return status;
-    if (isfinite(r->result.seconds))
-        ledger_hours(e->ledger)->failed += r->result.seconds * engine_cores(e);
+    engine_waste(e, &r->result);
     e->last_time = r->result.finished_at;
     return 0;
 }

@@ -286,6 +286,8 @@ START_TEST(a_silent_rank_loses_its_trials)
     const struct trial *t = engine_rig_trial(&rig, lost.trial);
     ck_assert_int_eq(t->state, TRIAL_QUEUED);
     ck_assert_int_eq(t->failure, FAILURE_LOST);
+    ck_assert_double_ge(ledger_hours(engine_ledger(rig.engine))->lost, 60);
+    ck_assert_double_eq(ledger_hours(engine_ledger(rig.engine))->failed, 0);
     struct dispatcher_counts c = dispatcher_count(dispatcher);
     ck_assert_int_eq(c.lost, 1);
     ck_assert_int_eq(c.slots, 1);
