@@ -321,7 +321,7 @@ int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
 void engine_forget(struct engine *e, uint64_t id, double seconds)
 {
     ledger_requeue(e->ledger, id, true);
-    ledger_hours(e->ledger)->lost += seconds * e->config.resources.threads_per_trial;
+    ledger_hours(e->ledger)->lost += seconds * engine_cores(e);
 }
 
 static int engine_tell_one(struct engine *e, uint64_t id, struct error *err)

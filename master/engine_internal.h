@@ -49,6 +49,8 @@ int engine_apply_failed_attempt(struct engine *e, const struct record_finished *
 int engine_apply_told(struct engine *e, uint64_t id, struct error *err);
 void engine_apply_session(struct engine *e, double time);
 void engine_apply_closed(struct engine *e, double time);
+/* Core-seconds (GPU-seconds with devices) that one second of a trial costs. */
+double engine_cores(const struct engine *e);
 int engine_push_pending(struct engine *e, uint64_t id, uint64_t offset, struct error *err);
 
 int engine_save_state(const struct engine *e, struct state *state, struct error *err);

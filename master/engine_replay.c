@@ -46,8 +46,7 @@ static int engine_grow_told(struct engine *e, uint64_t id, struct error *err)
     return 0;
 }
 
-/* Core-seconds that one second of a trial costs. */
-static double engine_cores(const struct engine *e)
+double engine_cores(const struct engine *e)
 {
     const struct config_resources *r = &e->config.resources;
     return r->gpus_per_trial > 0 ? r->gpus_per_trial : r->threads_per_trial;

@@ -178,6 +178,20 @@ START_TEST(failures_are_tried_again_and_then_told)
 }
 END_TEST
 
+START_TEST(hours_count_devices_where_there_are_some)
+{
+    struct engine_rig g;
+    struct config c = engine_rig_config(MODE_ASYNC, 10, 0);
+    c.resources.gpus_per_trial = 4;
+    engine_rig_new(&g, dir, &c);
+    engine_rig_propose(&g);
+    engine_rig_start(&g, 0);
+    engine_forget(g.engine, 0, 3);
+    ck_assert_double_eq(ledger_hours(engine_ledger(g.engine))->lost, 12);
+    engine_rig_drop(&g);
+}
+END_TEST
+
 START_TEST(a_reward_that_is_no_number_is_a_failure)
 {
     struct engine_rig g;
@@ -552,6 +566,7 @@ int main(void)
                                   arms_share_no_answers,
                                   those_who_wait_for_a_failure_are_trained_themselves,
                                   failures_are_tried_again_and_then_told,
+                                  hours_count_devices_where_there_are_some,
                                   a_reward_that_is_no_number_is_a_failure,
                                   sync_tells_in_the_order_of_ids,
                                   nothing_is_told_before_it_is_durable,
