@@ -89,7 +89,7 @@ void nn_graph_forward(struct nn_graph *g, int n, const float *images,
 /* Gradients of the last training forward's loss, written (not added) to the flat vector. */
 void nn_graph_backward(struct nn_graph *g);
 const float *nn_graph_output(const struct nn_graph *g, int node); /* (n, h, w, c) */
-/* Name of the implementation in use ("avx2", "plain"); static. */
+/* Name of the implementation in use ("avx2", "generic"); static. */
 const char *nn_graph_kernels(const struct nn_graph *g);
 
 /* Treat denormal numbers as zero in this thread and those it starts later: decaying weights

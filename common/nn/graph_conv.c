@@ -31,7 +31,7 @@ static void forward_part(void *context, int part)
     nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
     t->g->kernels->conv_forward(
         s, (int)(to - from), nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c,
-        t->node->packed, t->node->out + from * s->oh * s->ow * s->k);
+        t->node->packed, NULL, false, t->node->out + from * s->oh * s->ow * s->k);
 }
 
 void nn_conv_forward(struct nn_graph *g, struct nn_node *node)

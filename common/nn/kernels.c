@@ -11,7 +11,7 @@ const struct nn_kernels *const nn_kernels_all[] = {
     &nn_kernels_avx512,
     &nn_kernels_avx2,
 #endif
-    &nn_kernels_plain,
+    &nn_kernels_generic,
     NULL,
 };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inner loops of a network: one table of functions per implementation.
  *
- * `plain` is the reference in portable C; every other implementation computes the same
- * sums in another order, and tests compare them on random odd shapes. The graph chooses
- * one table at run time. Kernels know nothing of graphs or threads: they work on the n
- * images they are given, so a caller splits a batch between threads by images.
+ * `plain` is the reference: the definitions in portable C, never chosen. Every other
+ * implementation computes the same sums in another order, and tests compare them on
+ * random odd shapes. The graph chooses one table at run time. Kernels know nothing of
+ * graphs or threads: they work on the n images they are given, so a caller splits a batch
+ * between threads by images.
  *
  * Tensors are NHWC float32 without padding. Where a comment says so, a tensor must be
  * followed by NN_SLACK readable floats of any value: fast kernels load whole vectors. */
@@ -18,7 +19,7 @@
 
 enum { NN_SLACK = 16 }; /* floats */
 
-/* One convolution without bias; fill it with nn_conv_make. */
+/* One convolution; fill it with nn_conv_make. */
 struct nn_conv {
     int h, w, c;   /* input map */
     int kh, kw, k; /* filter height and width, filters */
@@ -44,9 +45,10 @@ struct nn_kernels {
      * weight: (KH, KW, C, K). */
     size_t (*conv_pack_count)(const struct nn_conv *s);
     void (*conv_pack)(const struct nn_conv *s, const float *weight, float *packed);
-    /* x: (n, h, w, c) -> y: (n, oh, ow, k), written. */
+    /* x: (n, h, w, c) -> y: (n, oh, ow, k), written. bias: k floats added to every pixel,
+     * NULL: none. Then `relu` makes 0 of values below 0; a NaN stays one. */
     void (*conv_forward)(const struct nn_conv *s, int n, const float *x,
-                         const float *packed, float *y);
+                         const float *packed, const float *bias, bool relu, float *y);
     /* dy: (n, oh, ow, k) -> dx: (n, h, w, c), written, or added to when `add`. */
     void (*conv_backward_data)(const struct nn_conv *s, int n, const float *dy,
                                const float *packed, bool add, float *dx);
@@ -68,13 +70,16 @@ struct nn_kernels {
                           const float *dy, bool add, float *dx);
 };
 
-/* All implementations, the fastest first, `plain` last, then NULL. */
+/* Those that may be chosen, the fastest first, then NULL; `generic` runs everywhere. */
 extern const struct nn_kernels *const nn_kernels_all[];
-extern const struct nn_kernels nn_kernels_plain;
+extern const struct nn_kernels nn_kernels_generic;
 #ifdef NN_HAVE_X86
 extern const struct nn_kernels nn_kernels_avx2;
 extern const struct nn_kernels nn_kernels_avx512;
 #endif
+
+/* The reference, for tests and for what is too odd to be worth vectors. */
+extern const struct nn_kernels nn_kernels_plain;
 
 /* The implementation called `name`, or the first that runs here when name is NULL.
  * ERROR_INPUT, naming those that run here, when there is none. */

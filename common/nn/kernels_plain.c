@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reference kernels: the definitions written down as loops, in portable C.
  *
- * Every other implementation is tested against these, and they run where no other does.
- * The order of the loops lets a compiler vectorise the innermost one (over output or
- * input channels); nothing else is done for speed, and nothing here is specific to a
- * processor. */
+ * Every other implementation is tested against these, and vector code leaves to them what
+ * is too odd or too small for vectors. The order of the loops lets a compiler vectorise
+ * the innermost one (over output or input channels); nothing else is done for speed, and
+ * nothing here is specific to a processor. */
 #include "common/nn/kernels.h"
 
 #include <string.h>
@@ -76,11 +76,15 @@ static void tap_forward(const struct nn_conv *s, struct tap at, const float *con
 }
 
 static void conv_forward(const struct nn_conv *s, int n, const float *x,
-                         const float *packed, float *y)
+                         const float *packed, const float *bias, bool relu, float *y)
 {
     const float *const in[2] = {x, packed};
-    memset(y, 0, (size_t)n * s->oh * s->ow * s->k * sizeof *y);
+    size_t count = (size_t)n * s->oh * s->ow * s->k;
+    for (size_t i = 0; i < count; i++)
+        y[i] = bias ? bias[i % (size_t)s->k] : 0;
     visit_taps(s, n, tap_forward, in, y);
+    for (size_t i = 0; i < count && relu; i++)
+        y[i] = y[i] < 0 ? 0 : y[i];
 }
 
 static void tap_backward_data(const struct nn_conv *s, struct tap at,

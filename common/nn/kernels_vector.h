@@ -34,6 +34,12 @@ static inline void store(float *at, vector v)
     *(vector_at *)at = v;
 }
 
+/* Zero where the condition does not hold. */
+static inline vector keep(vector v, mask condition)
+{
+    return (vector)((mask)v & condition);
+}
+
 /* Blocks live in registers only when their loops are unrolled. Instrumented for a
  * sanitizer that takes minutes to compile, so there they stay loops. */
 #ifdef __SANITIZE_ADDRESS__
@@ -55,22 +61,25 @@ struct block {
     ptrdiff_t a_step, b_step;       /* of the innermost; see multiply */
     int columns;                    /* of C that exist, at most width * LANES */
     bool add;                       /* to C, instead of writing it */
+    const float *bias;              /* width * LANES floats to start from; NULL: zeros */
+    bool relu;
 };
 
 static inline __attribute__((always_inline)) void
-store_row(float *c, const vector *acc, int width, int columns, bool add)
+store_row(float *c, const vector *acc, int width, const struct block *p)
 {
     UNROLL_3
     for (int z = 0; z < width; z++) {
-        int left = columns - z * LANES;
+        int left = p->columns - z * LANES;
         float *at = c + z * LANES;
+        vector v = p->relu ? keep(acc[z], ~(acc[z] < 0)) : acc[z];
         if (left >= LANES) {
-            store(at, add ? load(at) + acc[z] : acc[z]);
+            store(at, p->add ? load(at) + v : v);
         } else {
             float part[LANES];
-            store(part, acc[z]);
+            store(part, v);
             for (int i = 0; i < left; i++)
-                at[i] = add ? at[i] + part[i] : part[i];
+                at[i] = p->add ? at[i] + part[i] : part[i];
         }
     }
 }
@@ -90,7 +99,7 @@ multiply(int rows, int width, bool packed, const struct block *p)
         a[m] = packed ? p->a[m] : p->a[0] + m;
         UNROLL_3
         for (int z = 0; z < width; z++)
-            acc[m][z] = (vector){0};
+            acc[m][z] = p->bias ? load(p->bias + z * LANES) : (vector){0};
     }
     for (int i = 0; i < p->count[0]; i++) {
         for (int j = 0; j < p->count[1]; j++) {
@@ -115,7 +124,7 @@ multiply(int rows, int width, bool packed, const struct block *p)
     }
     UNROLL_8
     for (int m = 0; m < rows; m++)
-        store_row(p->c[m], acc[m], width, p->columns, p->add);
+        store_row(p->c[m], acc[m], width, p);
 }
 
 /* The most rows that the registers hold at a width. */

@@ -31,7 +31,8 @@ struct walk {
     struct axis y, x;
     int in_c, out_h, out_w, columns;
     const float *packed; /* strips of (taps y, taps x, in_c, width * LANES) */
-    bool add;
+    bool add, relu;
+    const float *bias; /* one a column, or NULL */
 };
 
 /* A run of outputs of one axis that see the same taps. */
@@ -64,6 +65,7 @@ static void walk_class(const struct walk *w, struct strip strip, struct run ry,
                        struct run rx, int n, const float *in, float *out)
 {
     size_t row = (size_t)w->x.in * w->in_c, b_tap = (size_t)w->in_c * strip.width * LANES;
+    float bias[WIDTH_MAX * LANES] = {0};
     struct block block = {
         .b = w->packed + (size_t)w->y.taps * w->x.taps * w->in_c * (size_t)strip.column +
              ((size_t)ry.tap * w->x.taps + rx.tap) * b_tap,
@@ -72,8 +74,12 @@ static void walk_class(const struct walk *w, struct strip strip, struct run ry,
         .b_move = {0, (ptrdiff_t)(b_tap * (size_t)w->x.taps)},
         .columns = strip.columns,
         .add = w->add,
+        .bias = w->bias ? bias : NULL,
+        .relu = w->relu,
     };
     int rows = 0, most = block_rows(strip.width);
+    if (w->bias)
+        memcpy(bias, w->bias + strip.column, (size_t)strip.columns * sizeof *bias);
     if (!ry.taps || !rx.taps)
         block.count[1] = 0; /* pixels that see nothing become zero */
     for (int i = 0; i < n; i++)
@@ -200,7 +206,7 @@ static void conv_pack(const struct nn_conv *s, const float *weight, float *packe
 }
 
 static void conv_forward(const struct nn_conv *s, int n, const float *x,
-                         const float *packed, float *y)
+                         const float *packed, const float *bias, bool relu, float *y)
 {
     struct walk w = {
         .y = {s->h, s->kh, s->oh, s->stride, -s->top, 0, 1},
@@ -210,6 +216,8 @@ static void conv_forward(const struct nn_conv *s, int n, const float *x,
         .out_w = s->ow,
         .columns = s->k,
         .packed = packed,
+        .bias = bias,
+        .relu = relu,
     };
     walk_all(&w, n, x, y);
 }

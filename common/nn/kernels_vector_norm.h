@@ -38,12 +38,6 @@ static void gather(float *sums, size_t floats, int c, double *to)
     memset(sums, 0, floats * sizeof *sums);
 }
 
-/* Zero where the condition does not hold. */
-static inline vector keep(vector v, mask condition)
-{
-    return (vector)((mask)v & condition);
-}
-
 static void norm_sums(size_t pixels, int c, const float *x, const float *shift,
                       double *sums, double *squares)
 {

@@ -81,8 +81,9 @@ static struct nn_conv random_conv(void)
 struct conv_case {
     struct nn_conv s;
     int n;
-    size_t in, out, weights; /* floats */
-    float *x, *dy, *weight;
+    size_t in, out, weights;       /* floats */
+    float *x, *dy, *weight, *bias; /* bias may be NULL */
+    bool relu;
     char name[160];
 };
 
@@ -96,10 +97,13 @@ static void conv_case_init(struct conv_case *t, const char *kernels)
     t->x = random_floats(t->in, 0);
     t->dy = random_floats(t->out, NN_SLACK);
     t->weight = random_floats(t->weights, 0);
+    t->bias = draw(0, 1) ? random_floats((size_t)s.k, 0) : NULL;
+    t->relu = draw(0, 1);
     snprintf(t->name, sizeof t->name,
              "%s: %d images %d x %d x %d, filter %d x %d x %d, "
-             "stride %d",
-             kernels, t->n, s.h, s.w, s.c, s.kh, s.kw, s.k, s.stride);
+             "stride %d%s%s",
+             kernels, t->n, s.h, s.w, s.c, s.kh, s.kw, s.k, s.stride,
+             t->bias ? ", bias" : "", t->relu ? ", ReLU" : "");
 }
 
 static void conv_case_fini(struct conv_case *t)
@@ -107,6 +111,7 @@ static void conv_case_fini(struct conv_case *t)
     free(t->x);
     free(t->dy);
     free(t->weight);
+    free(t->bias);
 }
 
 /* A result of each pass; `base` is what gradients are added to, NAN: written. */
@@ -118,7 +123,7 @@ static void run_conv(const struct nn_kernels *k, const struct conv_case *t,
     ret[1] = add ? copy_of(base, t->in) : filled(t->in, NAN);
     ret[2] = copy_of(t->weight, t->weights);
     k->conv_pack(&t->s, t->weight, packed);
-    k->conv_forward(&t->s, t->n, t->x, packed, ret[0]);
+    k->conv_forward(&t->s, t->n, t->x, packed, t->bias, t->relu, ret[0]);
     k->conv_backward_data(&t->s, t->n, t->dy, packed, add, ret[1]);
     k->conv_backward_weight(&t->s, t->n, t->x, t->dy, ret[2]);
     free(packed);
@@ -220,8 +225,7 @@ static void for_fast_kernels(void (*check)(const struct nn_kernels *k), int time
     seed_rng();
     for (int i = 0; nn_kernels_all[i]; i++)
         for (int j = 0; j < times && nn_kernels_all[i]->runs_here(); j++)
-            if (nn_kernels_all[i] != &nn_kernels_plain)
-                check(nn_kernels_all[i]);
+            check(nn_kernels_all[i]);
 #ifdef NN_HAVE_X86
     for (int j = 0; j < times && nn_kernels_wide.runs_here(); j++)
         check(&nn_kernels_wide);
@@ -234,7 +238,7 @@ START_TEST(unknown_names_are_refused)
     struct error err;
     ck_assert_int_eq(nn_kernels_find("", &k, &err), ERROR_INPUT);
     ck_assert_int_eq(nn_kernels_find("avx", &k, &err), ERROR_INPUT);
-    ck_assert_ptr_nonnull(strstr(err.text, "plain"));
+    ck_assert_ptr_nonnull(strstr(err.text, "generic"));
     ck_assert_ptr_null(k);
 }
 END_TEST
@@ -247,8 +251,9 @@ START_TEST(the_fastest_that_runs_is_chosen)
         first++;
     ck_assert_int_eq(nn_kernels_find(NULL, &k, NULL), 0);
     ck_assert_ptr_eq(k, nn_kernels_all[first]);
-    ck_assert_int_eq(nn_kernels_find("plain", &k, NULL), 0);
-    ck_assert_ptr_eq(k, &nn_kernels_plain);
+    ck_assert_int_eq(nn_kernels_find("plain", &k, NULL), ERROR_INPUT);
+    ck_assert_int_eq(nn_kernels_find("generic", &k, NULL), 0);
+    ck_assert_ptr_eq(k, &nn_kernels_generic);
     for (int i = 0; nn_kernels_all[i]; i++)
         if (nn_kernels_find(nn_kernels_all[i]->name, &k, NULL) == 0)
             ck_assert_ptr_eq(k, nn_kernels_all[i]);
