@@ -109,9 +109,12 @@ def work_folder():
     return tempfile.TemporaryDirectory(prefix='archway-bench-')
 
 
-def show(name, value, unit, peer_name=None, peer=None, decimals=0):
-    """'name: value unit (peer value, ratio x)'; a ratio above 1 is a larger own value."""
+def show(name, value, unit, peer_name=None, peer=None, decimals=0, goal=None):
+    """'name: value unit, goal below G (peer value, ratio x)'; a ratio above 1 is a larger
+    own value."""
     line = f'{name}: {value:,.{decimals}f} {unit}'
+    if goal is not None:
+        line += f', goal below {goal}: ' + ('reached' if value < goal else 'NOT reached')
     if peer:
         line += f' ({peer_name} {peer:,.{decimals}f}, {value / peer:.2f} x)'
     print(line, flush=True)
