@@ -1,232 +1,318 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images a second of a training step (forward, backward, SGD with Nesterov momentum) of
- * three chain children, one thread, batch 128, with each implementation that runs here
- * and, in the same run, with PyTorch tuned and as most people run it. The rounds are
- * interleaved and the median is taken, so that a busy machine hurts all alike.
- *
- * usage: bench_children PYTORCH_SCRIPT [rounds]   (the script prints images a second) */
+/* Training steps of three children: images a second with one and two threads, of two
+ * trials side by side, the share of what a core can do, and the ratio to the best of
+ * several settings of PyTorch. Everything is measured in the same run, in rounds that
+ * visit all cases in turn, and medians are told: a busy machine hurts all alike. Settings
+ * of PyTorch that are far behind in the first round are left out of the others. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
+#include <unistd.h>
 
-#include "common/nn/graph.h"
+#include "bench_child.h"
+#include "bench_command.h"
+#include "bench_peak.h"
 #include "common/nn/kernels.h"
-#include "common/rng.h"
 
-enum { BATCH = 128, SIDE = 28, LAYERS = 6, ROUNDS_MAX = 15, STEPS_MIN = 3 };
-static const double seconds_per_round = 1.0;
+static const char usage[] =
+    "usage: bench_children PYTHON PYTORCH_SCRIPT [ROUNDS | quick]\n"
+    "       bench_children --rate CHILD KERNELS THREADS SECONDS\n"
+    "\n"
+    "  ROUNDS  1 to 15, default 5 (about six minutes)\n"
+    "  quick   the small child, one round\n"
+    "  --rate  one measurement: images a second\n";
 
-struct layer {
-    int kh, kw, k, stride;
-};
-static const struct child {
-    const char *name;
-    struct layer layers[LAYERS];
-} children[] = {
-    {"small",
-     {{3, 3, 24, 1},
-      {3, 3, 24, 2},
-      {3, 3, 24, 1},
-      {3, 3, 24, 2},
-      {3, 3, 24, 1},
-      {3, 3, 24, 1}}},
-    {"medium",
-     {{5, 3, 36, 1},
-      {3, 3, 48, 2},
-      {7, 1, 36, 1},
-      {3, 5, 48, 2},
-      {1, 7, 64, 1},
-      {3, 3, 48, 1}}},
-    {"large",
-     {{5, 5, 48, 1},
-      {7, 7, 36, 1},
-      {3, 7, 64, 1},
-      {5, 5, 48, 2},
-      {3, 3, 64, 1},
-      {7, 5, 48, 1}}},
-};
+enum { ROUNDS_MAX = 15, CHILDREN = 3, THREADS = 2, KERNELS_MAX = 8, SETTINGS = 5 };
+static const double seconds = 0.6; /* of each measurement */
+/* Settings of PyTorch (see the script). The first is what most people run; the others
+ * have malloc keep freed memory, without which PyTorch spends its time on page faults. */
+static const char *const settings[SETTINGS] = {"nchw-eager", "nchw-eager", "nhwc-eager",
+                                               "nchw-traced", "nhwc-traced"};
+static const double still_in_race = 0.85; /* of the fastest in the first round */
+static const double goals[CHILDREN][THREADS] = {{1.5, 1.8}, {1.55, 1.75}, {1.2, 1.2}};
+static const double pair_goal = 1.9;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static struct nn_graph *build(const struct child *child, const char *kernels)
-{
-    struct nn_graph_options options = {
-        .max_batch = BATCH, .threads = 1, .kernels = kernels};
-    struct nn_graph *g = NULL;
-    struct error err;
-    if (nn_graph_new(&options, &g, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    int node = nn_graph_input(g, (struct nn_shape){SIDE, SIDE, 1});
-    for (int i = 0; i < LAYERS; i++) {
-        const struct layer *l = &child->layers[i];
-        node = nn_graph_conv(g, node, l->kh, l->kw, l->k, l->stride);
-        node = nn_graph_batch_norm(g, node, true);
-    }
-    node = nn_graph_linear(g, nn_graph_global_pool(g, node), 10);
-    nn_graph_softmax_loss(g, node);
-    if (nn_graph_finish(g, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    nn_graph_init(g, 1);
-    return g;
-}
-
-struct training {
-    struct nn_graph *g;
-    float *images, *momentum;
-    uint8_t labels[BATCH];
-};
-
-static void training_init(struct training *t, const struct child *child,
-                          const char *kernels)
-{
-    struct rng rng;
-    t->g = build(child, kernels);
-    rng_init(&rng, 1, RNG_TEST, 0);
-    t->images = malloc(BATCH * SIDE * SIDE * sizeof *t->images);
-    for (int i = 0; i < BATCH * SIDE * SIDE; i++)
-        t->images[i] = (float)rng_normal(&rng);
-    for (int i = 0; i < BATCH; i++)
-        t->labels[i] = (uint8_t)rng_below(&rng, 10);
-    t->momentum = calloc(nn_graph_parameter_count(t->g), sizeof *t->momentum);
-}
-
-static void training_fini(struct training *t)
-{
-    nn_graph_free(t->g);
-    free(t->images);
-    free(t->momentum);
-}
-
-static void step(struct training *t)
-{
-    struct nn_result result;
-    float *restrict p = nn_graph_parameters(t->g), *restrict m = t->momentum;
-    const float *restrict gradients = nn_graph_gradients(t->g);
-    nn_graph_forward(t->g, BATCH, t->images, t->labels, true, &result);
-    nn_graph_backward(t->g);
-    for (size_t i = 0; i < nn_graph_parameter_count(t->g); i++) {
-        float g = gradients[i] + 1e-4f * p[i];
-        m[i] = 0.9f * m[i] + g;
-        p[i] -= 0.05f * (g + 0.9f * m[i]);
-    }
-    if (!isfinite(result.loss))
-        fprintf(stderr, "the loss is not a number\n");
-}
-
-/* Images a second at the median step of one round. */
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, compare);
-    return count % 2 ? values[count / 2]
-                     : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static double own_round(const struct child *child, const char *kernels)
-{
-    enum { STEPS_MAX = 1000 };
-    static double times[STEPS_MAX];
-    struct training t;
-    int count = 0;
-    training_init(&t, child, kernels);
-    step(&t);
-    for (double start = now(); count < STEPS_MAX; count++) {
-        double from = now();
-        if (count >= STEPS_MIN && from - start > seconds_per_round)
-            break;
-        step(&t);
-        times[count] = now() - from;
-    }
-    training_fini(&t);
-    return BATCH / median(times, count);
-}
-
-/* One figure from the PyTorch script; 0 when it has none. */
-static double peer_round(const char *script, const char *child, const char *setting)
-{
-    char command[4096], line[64];
-    double rate = 0;
-    snprintf(command, sizeof command,
-             "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 "
-             "MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_TOP_PAD_=67108864 "
-             "/usr/bin/python3 '%s' %s %s %g",
-             script, child, setting, seconds_per_round);
-    FILE *pipe = popen(command, "r");
-    if (!pipe)
-        return 0;
-    if (fgets(line, sizeof line, pipe))
-        rate = atof(line);
-    return pclose(pipe) == 0 ? rate : 0;
-}
-
-enum { SERIES_MAX = 8 };
 struct series {
-    char name[32];
-    double rates[ROUNDS_MAX];
+    double values[ROUNDS_MAX];
+    int count;
 };
 
-static int bench_child(const struct child *child, const char *script, int rounds)
+/* All that is measured of a child; [THREADS]: with one thread, with two. */
+struct results {
+    const struct child *child;
+    struct series own[THREADS], pair, kernels[KERNELS_MAX];
+    struct series peer[THREADS][SETTINGS];
+};
+
+struct bench {
+    const char *program, *python, *script;
+    bool has_peer;
+    int rounds, child_count;
+    struct series fma, sgemm;
+    struct results results[CHILDREN];
+};
+
+static void series_add(struct series *s, double value)
 {
-    struct series series[SERIES_MAX] = {0};
-    static const char *const settings[] = {"tuned", "default"};
-    int count = 0;
-    for (int round = 0; round < rounds; round++) {
-        count = 0;
-        for (int i = 0; nn_kernels_all[i]; i++) {
-            const char *name = nn_kernels_all[i]->name;
-            if (!nn_kernels_all[i]->runs_here() || !strcmp(name, "plain"))
-                continue;
-            snprintf(series[count].name, sizeof series[count].name, "%s", name);
-            series[count++].rates[round] = own_round(child, name);
-        }
-        for (int i = 0; i < 2; i++) {
-            snprintf(series[count].name, sizeof series[count].name, "PyTorch, %s",
-                     settings[i]);
-            series[count++].rates[round] = peer_round(script, child->name, settings[i]);
-        }
+    s->values[s->count++] = value;
+}
+
+static double series_median(const struct series *s)
+{
+    struct series sorted = *s;
+    return bench_median(sorted.values, sorted.count);
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "%s\n", what);
+    exit(1);
+}
+
+/* Measuring */
+
+static void add_up(void *sum, const char *name, double value)
+{
+    *(double *)sum += value;
+}
+
+/* Images a second of `copies` trials at the same time, together. */
+static double own_rate(const struct bench *b, const struct child *child,
+                       const char *kernels, int threads, int copies)
+{
+    char command[COMMAND_SIZE];
+    double rate = 0;
+    snprintf(command, sizeof command, "'%s' --rate %s %s %d %g", b->program, child->name,
+             kernels, threads, seconds);
+    if (!command_run(command, copies, add_up, &rate))
+        fail("a measurement failed");
+    return rate;
+}
+
+struct peer_lines {
+    struct series *series; /* the settings asked for, in the order of their lines */
+    int next, which[SETTINGS];
+};
+
+static void take_peer(void *context, const char *name, double value)
+{
+    struct peer_lines *lines = context;
+    series_add(&lines->series[lines->which[lines->next++]], value);
+}
+
+static void peer_command(const struct bench *b, const struct child *child, int threads,
+                         bool tuned, char *ret, size_t size)
+{
+    snprintf(ret, size, "%sOMP_NUM_THREADS=%d OPENBLAS_NUM_THREADS=%d '%s' '%s' %s %d %g",
+             tuned
+                 ? "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483647 "
+                   "MALLOC_TOP_PAD_=67108864 "
+                 : "",
+             threads, threads, b->python, b->script, child->name, threads, seconds);
+}
+
+static bool in_race(const struct series *series, int setting)
+{
+    double best = 0;
+    for (int i = 1; i < SETTINGS; i++)
+        best = series[i].count ? fmax(best, series[i].values[0]) : best;
+    return !series[setting].count || series[setting].values[0] > still_in_race * best;
+}
+
+static void peer_round(const struct bench *b, const struct child *child, int threads,
+                       struct series *series)
+{
+    for (int tuned = 0; tuned < 2; tuned++) {
+        struct peer_lines lines = {.series = series};
+        char command[COMMAND_SIZE];
+        int count = 0;
+        peer_command(b, child, threads, tuned, command, sizeof command);
+        for (int i = tuned; i < (tuned ? SETTINGS : 1); i++)
+            if (!tuned || in_race(series, i)) {
+                strcat(strcat(command, " "), settings[i]);
+                lines.which[count++] = i;
+            }
+        if (!command_run(command, 1, take_peer, &lines) || lines.next != count)
+            fail("PyTorch failed");
     }
-    double best = fmax(median(series[count - 2].rates, rounds),
-                       median(series[count - 1].rates, rounds));
-    for (int i = 0; i < count; i++) {
-        double rate = median(series[i].rates, rounds);
-        printf("%-7s %-16s %8.0f images/s", child->name, series[i].name, rate);
-        if (best > 0)
-            printf("   %5.2f x the faster PyTorch", rate / best);
+}
+
+static void child_round(const struct bench *b, struct results *r)
+{
+    const struct nn_kernels *fastest = NULL;
+    if (nn_kernels_find(NULL, &fastest, NULL))
+        fail("no kernels run here");
+    for (int i = 0; i < THREADS; i++) {
+        series_add(&r->own[i], own_rate(b, r->child, fastest->name, i + 1, 1));
+        if (b->has_peer)
+            peer_round(b, r->child, i + 1, r->peer[i]);
+    }
+    series_add(&r->pair, own_rate(b, r->child, fastest->name, 1, 2));
+    for (int i = 0; nn_kernels_all[i] && i < KERNELS_MAX; i++)
+        if (nn_kernels_all[i] != fastest && nn_kernels_all[i] != &nn_kernels_plain &&
+            nn_kernels_all[i]->runs_here())
+            series_add(&r->kernels[i],
+                       own_rate(b, r->child, nn_kernels_all[i]->name, 1, 1));
+}
+
+static void measure(struct bench *b)
+{
+    for (int round = 0; round < b->rounds; round++) {
+        series_add(&b->fma, peak_fma());
+        series_add(&b->sgemm, peak_sgemm());
+        for (int i = 0; i < b->child_count; i++)
+            child_round(b, &b->results[i]);
+    }
+}
+
+/* Showing */
+
+static void show_processor(void)
+{
+    char line[256], *name = NULL;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f && !name && fgets(line, sizeof line, f))
+        if (strncmp(line, "model name", 10) == 0 && (name = strchr(line, ':')))
+            name[strcspn(name, "\n")] = '\0';
+    if (f)
+        fclose(f);
+    printf("%s, %ld cores", name ? name + 2 : "unknown processor",
+           sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void show_head(const struct bench *b)
+{
+    const struct nn_kernels *fastest = NULL;
+    nn_kernels_find(NULL, &fastest, NULL);
+    show_processor();
+    printf("; kernels %s\n", fastest->name);
+    printf("Training steps, batch %d of %d x %d x 1; medians of %d round%s of %g s\n",
+           CHILD_BATCH, CHILD_SIDE, CHILD_SIDE, b->rounds, b->rounds == 1 ? "" : "s",
+           seconds);
+    printf("One core: sgemm (OpenBLAS, 1024 x 1024) %.1f GFLOP/s, fused multiply-adds "
+           "%.1f GFLOP/s\n",
+           series_median(&b->sgemm), series_median(&b->fma));
+    printf("GFLOP/s are those of convolutions and linear layers over the time of the "
+           "whole step;\nproducts with padding are not counted.\n");
+    if (!b->has_peer)
+        printf("PyTorch for %s is missing: figures without their peer.\n", b->python);
+}
+
+static double best_peer(const struct results *r, int threads)
+{
+    double best = 0;
+    for (int i = 0; i < SETTINGS; i++)
+        best = fmax(best, series_median(&r->peer[threads][i]));
+    return best;
+}
+
+static void show_goal(double ratio, double goal)
+{
+    printf("  %6.2f   %4.2f %s", ratio, goal, ratio >= goal ? "yes" : "no ");
+}
+
+static void show_steps(const struct bench *b)
+{
+    printf("\n%-7s %7s %10s %8s %6s %6s  %10s  %6s   %s\n", "child", "threads",
+           "images/s", "GFLOP/s", "sgemm", "FMA", "PyTorch", "ratio", "goal");
+    for (int i = 0; i < b->child_count; i++)
+        for (int t = 0; t < THREADS; t++) {
+            const struct results *r = &b->results[i];
+            double rate = series_median(&r->own[t]), peer = best_peer(r, t);
+            double gflops = 1e-9 * rate * child_flops(r->child);
+            printf("%-7s %7d %10.0f %8.1f %4.0f %% %4.0f %%", r->child->name, t + 1, rate,
+                   gflops, 100 * gflops / ((t + 1) * series_median(&b->sgemm)),
+                   100 * gflops / ((t + 1) * series_median(&b->fma)));
+            if (peer > 0) {
+                printf("  %10.0f", peer);
+                show_goal(rate / peer, goals[i][t]);
+            }
+            printf("\n");
+        }
+}
+
+static void show_pairs(const struct bench *b)
+{
+    printf("\nTwo trials of one thread each, at the same time\n");
+    printf("%-7s %18s  %6s   %-8s %15s\n", "child", "images/s", "x one", "goal",
+           "x one of two");
+    for (int i = 0; i < b->child_count; i++) {
+        const struct results *r = &b->results[i];
+        double rate = series_median(&r->pair);
+        printf("%-7s %18.0f", r->child->name, rate);
+        show_goal(rate / series_median(&r->own[0]), pair_goal);
+        printf("  %15.2f\n", rate / series_median(&r->own[1]));
+    }
+}
+
+static void show_kernels(const struct bench *b)
+{
+    for (int k = 0; nn_kernels_all[k] && k < KERNELS_MAX; k++) {
+        if (!b->results[0].kernels[k].count)
+            continue;
+        printf("\nWith the kernels %s, one thread, images/s:", nn_kernels_all[k]->name);
+        for (int i = 0; i < b->child_count; i++)
+            printf(" %s %.0f", b->results[i].child->name,
+                   series_median(&b->results[i].kernels[k]));
         printf("\n");
     }
-    fflush(stdout);
-    return best > 0;
+}
+
+static void show_peers(const struct bench *b)
+{
+    printf("\nPyTorch, images/s (as most people run it; then with malloc tuned)\n");
+    printf("%-7s %7s %12s", "child", "threads", "untuned");
+    for (int s = 1; s < SETTINGS; s++)
+        printf(" %12s", settings[s]);
+    for (int i = 0; i < b->child_count; i++)
+        for (int t = 0; t < THREADS; t++) {
+            printf("\n%-7s %7d", b->results[i].child->name, t + 1);
+            for (int s = 0; s < SETTINGS; s++)
+                printf(" %12.0f", series_median(&b->results[i].peer[t][s]));
+        }
+    printf("\n");
+}
+
+static int show_rate(char **argv)
+{
+    const struct child *child = child_find(argv[0]);
+    int threads = atoi(argv[2]);
+    if (!child || threads < 1)
+        return fputs(usage, stderr), 2;
+    printf("rate %.3f\n", child_rate(child, argv[1], threads, atof(argv[3])));
+    return 0;
+}
+
+static bool find_peer(const struct bench *b)
+{
+    char command[COMMAND_SIZE];
+    snprintf(command, sizeof command, "'%s' -c 'import torch' 2>&1", b->python);
+    return command_run(command, 1, add_up, &(double){0});
 }
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 2 ? atoi(argv[2]) : 5, peer = 1;
-    if (argc < 2 || rounds < 1 || rounds > ROUNDS_MAX) {
-        fprintf(stderr, "usage: bench_children PYTORCH_SCRIPT [1 to %d rounds]\n",
-                ROUNDS_MAX);
-        return 2;
-    }
-    nn_set_flush_denormals(true);
-    for (size_t i = 0; i < sizeof children / sizeof children[0]; i++)
-        peer &= bench_child(&children[i], argv[1], rounds);
-    if (!peer)
-        printf("PyTorch for /usr/bin/python3 is missing: figures without their peer\n");
+    struct bench b = {.program = argv[0], .rounds = 5, .child_count = CHILDREN};
+    if (argc == 6 && strcmp(argv[1], "--rate") == 0)
+        return show_rate(argv + 2);
+    bool quick = argc == 4 && strcmp(argv[3], "quick") == 0;
+    if (argc == 4)
+        b.rounds = quick ? 1 : atoi(argv[3]);
+    if (argc < 3 || argc > 4 || b.rounds < 1 || b.rounds > ROUNDS_MAX)
+        return fputs(usage, stderr), 2;
+    b.child_count = quick ? 1 : CHILDREN;
+    b.python = argv[1];
+    b.script = argv[2];
+    b.has_peer = find_peer(&b);
+    for (int i = 0; i < b.child_count; i++)
+        b.results[i].child = &children[i];
+    measure(&b);
+    show_head(&b);
+    show_steps(&b);
+    show_pairs(&b);
+    show_kernels(&b);
+    if (b.has_peer)
+        show_peers(&b);
     return 0;
 }

@@ -1,11 +1,12 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The peer of bench_children: a training step of the same children in PyTorch.
 
-usage: child_step.py small|medium|large tuned|default SECONDS   -> images a second, one thread
+usage: child_step.py small|medium|large THREADS SECONDS SETTING...
+    -> a line for each setting: its name and images a second at the median step
 
-"tuned" is channels-last and traced, with denormals flushed; "default" is what a user writes
-down. The caller sets OpenBLAS to one thread and lets malloc keep freed memory for both.
+SETTING is a layout and a way to run, "nchw" or "nhwc" and "eager" or "traced", joined by a
+hyphen. Allocator and OpenBLAS read the environment when they are loaded: that is the caller's
+business.
 """
 import sys
 import time
@@ -18,7 +19,7 @@ CHILDREN = {  # (filter height, filter width, filters, stride)
     "medium": [(5, 3, 36, 1), (3, 3, 48, 2), (7, 1, 36, 1), (3, 5, 48, 2), (1, 7, 64, 1), (3, 3, 48, 1)],
     "large": [(5, 5, 48, 1), (7, 7, 36, 1), (3, 7, 64, 1), (5, 5, 48, 2), (3, 3, 64, 1), (7, 5, 48, 1)],
 }
-BATCH = 128
+BATCH, WARM_UP, STEPS_MIN = 128, 2, 3
 
 
 class Child(nn.Module):
@@ -35,18 +36,15 @@ class Child(nn.Module):
         return self.classifier(self.body(x).mean((2, 3)))
 
 
-def main():
-    child, setting, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
-    torch.set_num_threads(1)
+def make_step(child, setting):
+    layout, way = setting.split("-")
     torch.manual_seed(1)
     net = Child(CHILDREN[child])
     images, labels = torch.randn(BATCH, 1, 28, 28), torch.randint(10, (BATCH,))
-    model = net
-    if setting == "tuned":
-        torch.set_flush_denormal(True)
+    if layout == "nhwc":
         net.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
-        model = torch.jit.trace(net, images)
+    model = torch.jit.trace(net, images) if way == "traced" else net
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
 
     def step():
@@ -56,14 +54,26 @@ def main():
         optimizer.step()
         loss.item()
 
-    for _ in range(3):
+    return step
+
+
+def rate(step, seconds):
+    for _ in range(WARM_UP):
         step()
     times, start = [], time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - start < seconds:
+    while len(times) < STEPS_MIN or time.perf_counter() - start < seconds:
         t = time.perf_counter()
         step()
         times.append(time.perf_counter() - t)
-    print(BATCH / sorted(times)[len(times) // 2])
+    return BATCH / sorted(times)[len(times) // 2]
+
+
+def main():
+    child, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    for setting in sys.argv[4:]:
+        print(setting, rate(make_step(child, setting), seconds), flush=True)
 
 
 main()
