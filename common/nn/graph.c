@@ -221,13 +221,11 @@ int nn_graph_batch_norm(struct nn_graph *g, int input, bool relu)
     return g->node_count - 1;
 }
 
-int nn_graph_concat(struct nn_graph *g, const int *inputs, int count)
+/* The shape of a concatenation, or the first error. */
+static int concat_shape(struct nn_graph *g, const int *inputs, int count,
+                        struct nn_shape *ret)
 {
-    struct nn_node *node;
     struct nn_shape shape = {0, 0, 0};
-    int status = check_inputs(g, inputs, count);
-    if (status)
-        return status;
     for (int i = 0; i < count; i++) {
         struct nn_shape in = g->nodes[inputs[i]].shape;
         shape.h = in.h > shape.h ? in.h : shape.h;
@@ -238,7 +236,43 @@ int nn_graph_concat(struct nn_graph *g, const int *inputs, int count)
                               "node %d: concatenation of more than %d channels",
                               g->node_count, LIMIT_CHANNELS);
     }
-    status = append_node(g, NN_OP_CONCAT, inputs, count, shape, &node);
+    *ret = shape;
+    return 0;
+}
+
+/* Inputs that are concatenations themselves replaced by theirs: zero padding at the same
+ * corner makes that the same map. Returns how many there are; NULL list: only counts. */
+static int flatten(const struct nn_graph *g, const int *inputs, int count, int *list)
+{
+    int total = 0;
+    for (int i = 0; i < count; i++) {
+        const struct nn_node *in = &g->nodes[inputs[i]];
+        bool joined = in->kind == NN_OP_CONCAT;
+        int more = joined ? in->input_count : 1;
+        if (list)
+            memcpy(list + total, joined ? in->inputs : &inputs[i],
+                   (size_t)more * sizeof *list);
+        total += more;
+    }
+    return total;
+}
+
+int nn_graph_concat(struct nn_graph *g, const int *inputs, int count)
+{
+    struct nn_node *node;
+    struct nn_shape shape = {0, 0, 0};
+    int status = check_inputs(g, inputs, count);
+    if (!status)
+        status = concat_shape(g, inputs, count, &shape);
+    if (status)
+        return status;
+    int total = flatten(g, inputs, count, NULL);
+    int *list = malloc((size_t)total * sizeof *list);
+    if (!list)
+        return fail_memory(g);
+    flatten(g, inputs, count, list);
+    status = append_node(g, NN_OP_CONCAT, list, total, shape, &node);
+    free(list);
     return status ? status : g->node_count - 1;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolution and linear layers: weights are repacked once a step, the batch is split
- * between threads by images, and weight gradients of the threads are added in their
- * order.
+/* Convolution and linear layers: weights are repacked once a step, each thread has its
+ * own weight gradients, and these are added in the order of the threads.
  *
- * A linear layer is a 1 x 1 convolution of a 1 x 1 map with a bias. */
+ * A linear layer is a 1 x 1 convolution of a 1 x 1 map with a bias. In training, a
+ * convolution that a batch norm reads leaves the sums for its statistics behind; without
+ * training the norm is folded in: its scale into the weights, its shift and ReLU into the
+ * kernel's last step. */
 #include "common/nn/graph_private.h"
 
 #include <string.h>
@@ -16,61 +18,75 @@ void nn_conv_carve(struct nn_graph *g, struct nn_node *node, struct nn_carver *c
     node->partial = others ? nn_carve(carver, others * weights) : NULL;
 }
 
-struct conv_task {
-    struct nn_graph *g;
-    struct nn_node *node;
-    float *dx;
-    bool add;
-};
-
-static void forward_part(void *context, int part)
+/* Filters times the scale of the norm that follows: the last dimension. */
+static const float *fold(struct nn_graph *g, const struct nn_node *node)
 {
-    struct conv_task *t = context;
-    const struct nn_conv *s = &t->node->conv;
-    size_t from, to;
-    nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
-    t->g->kernels->conv_forward(
-        s, (int)(to - from), nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c,
-        t->node->packed, NULL, false, t->node->out + from * s->oh * s->ow * s->k);
-}
-
-void nn_conv_forward(struct nn_graph *g, struct nn_node *node)
-{
-    struct conv_task task = {.g = g, .node = node};
+    const float *a = nn_norm_scale(&g->nodes[node->norm]);
     const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
-    g->kernels->conv_pack(&node->conv, g->parameters + p->offset, node->packed);
-    nn_parallel(g, forward_part, &task);
+    const float *weight = g->parameters + p->offset;
+    size_t k = (size_t)node->conv.k;
+    for (size_t i = 0; i < p->count; i += k)
+        for (size_t j = 0; j < k; j++)
+            g->folded[i + j] = weight[i + j] * a[j];
+    return g->folded;
 }
 
-static void backward_data_part(void *context, int part)
+static bool folds(const struct nn_graph *g, const struct nn_node *node)
 {
-    struct conv_task *t = context;
-    const struct nn_conv *s = &t->node->conv;
-    size_t from, to;
-    nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
-    t->g->kernels->conv_backward_data(
-        s, (int)(to - from), t->node->grad + from * s->oh * s->ow * s->k, t->node->packed,
-        t->add, t->dx + from * s->h * s->w * s->c);
+    return node->norm >= 0 && !g->training;
 }
 
-static void backward_weight_part(void *context, int part)
+void nn_conv_begin(struct nn_graph *g, struct nn_node *node)
 {
-    struct conv_task *t = context;
-    const struct nn_conv *s = &t->node->conv;
-    const struct nn_parameter *p = &t->g->parameter_list[t->node->first_parameter];
-    size_t from, to;
-    float *dw = t->g->gradients + p->offset; /* zero already */
-    if (part) {
-        dw = t->node->partial + (size_t)(part - 1) * p->count;
-        memset(dw, 0, p->count * sizeof *dw);
+    const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
+    const float *weight = g->parameters + p->offset;
+    if (folds(g, node)) {
+        nn_norm_running(g, &g->nodes[node->norm]);
+        weight = fold(g, node);
     }
-    nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
-    t->g->kernels->conv_backward_weight(
-        s, (int)(to - from), nn_out(t->g, t->node->inputs[0]) + from * s->h * s->w * s->c,
-        t->node->grad + from * s->oh * s->ow * s->k, dw);
+    g->kernels->conv_pack(&node->conv, weight, node->packed);
 }
 
-static void add_partials(struct nn_graph *g, const struct nn_node *node)
+void nn_conv_forward(struct nn_graph *g, struct nn_node *node, struct nn_span span)
+{
+    float *y = nn_at(node, node->out, span.at);
+    const float *x = nn_fetch(g, node->inputs[0], &span), *bias = NULL;
+    struct nn_node *norm = node->norm >= 0 ? &g->nodes[node->norm] : NULL;
+    if (node->kind == NN_OP_LINEAR)
+        bias = g->parameters + g->parameter_list[node->first_parameter + 1].offset;
+    else if (folds(g, node))
+        bias = nn_norm_shift(norm);
+    g->kernels->conv_forward(&node->conv, span.count, x, node->packed, bias,
+                             folds(g, node) && norm->relu, y);
+    if (norm && g->training)
+        nn_norm_gather(g, norm, span, y);
+}
+
+void nn_conv_begin_backward(struct nn_graph *g, struct nn_node *node)
+{
+    size_t others = (size_t)g->options.threads - 1;
+    size_t weights = g->parameter_list[node->first_parameter].count;
+    if (others)
+        memset(node->partial, 0, others * weights * sizeof *node->partial);
+}
+
+void nn_conv_backward(struct nn_graph *g, struct nn_node *node, struct nn_span span)
+{
+    const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
+    bool add = false;
+    float *dw = span.part ? node->partial + (size_t)(span.part - 1) * p->count
+                          : g->gradients + p->offset;
+    const float *dy = nn_take(g, node, &span);
+    const float *x = nn_fetch(g, node->inputs[0], &span);
+    g->kernels->conv_backward_weight(&node->conv, span.count, x, dy, dw);
+    float *dx = nn_place(g, node->inputs[0], &span, &add);
+    if (!dx)
+        return;
+    g->kernels->conv_backward_data(&node->conv, span.count, dy, node->packed, add, dx);
+    nn_give(g, node->inputs[0], span, dx);
+}
+
+void nn_conv_end_backward(struct nn_graph *g, struct nn_node *node)
 {
     const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
     float *restrict dw = g->gradients + p->offset;
@@ -81,32 +97,12 @@ static void add_partials(struct nn_graph *g, const struct nn_node *node)
     }
 }
 
-void nn_conv_backward(struct nn_graph *g, struct nn_node *node)
-{
-    struct conv_task task = {.g = g, .node = node};
-    nn_parallel(g, backward_weight_part, &task);
-    add_partials(g, node);
-    task.dx = nn_grad_of(g, node->inputs[0], &task.add);
-    if (task.dx)
-        nn_parallel(g, backward_data_part, &task);
-}
-
-void nn_linear_forward(struct nn_graph *g, struct nn_node *node)
-{
-    const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
-    const float *bias = g->parameters + p[1].offset;
-    nn_conv_forward(g, node);
-    for (int i = 0; i < g->n; i++)
-        for (int k = 0; k < node->shape.c; k++)
-            node->out[(size_t)i * node->shape.c + k] += bias[k];
-}
-
-void nn_linear_backward(struct nn_graph *g, struct nn_node *node)
+void nn_linear_end_backward(struct nn_graph *g, struct nn_node *node)
 {
     const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
     float *bias = g->gradients + p[1].offset;
     for (int i = 0; i < g->n; i++)
         for (int k = 0; k < node->shape.c; k++)
             bias[k] += node->grad[(size_t)i * node->shape.c + k];
-    nn_conv_backward(g, node);
+    nn_conv_end_backward(g, node);
 }

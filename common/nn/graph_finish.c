@@ -68,17 +68,30 @@ static int slot_take(struct slots *s, size_t floats)
     return best;
 }
 
+/* A slot for the gradient of a node; a concatenation's goes straight to its inputs. */
+static void slot_give(const struct nn_graph *g, struct slots *s, int index)
+{
+    const struct nn_node *node = &g->nodes[index];
+    if (node->kind == NN_OP_CONCAT)
+        for (int j = 0; j < node->input_count; j++)
+            slot_give(g, s, node->inputs[j]);
+    else if (node->trainable && s->of_node[index] < 0)
+        s->of_node[index] = slot_take(s, node_floats(g, index));
+}
+
+/* A fused norm's gradient is last read by its convolution. */
 static void slots_plan(const struct nn_graph *g, struct slots *s)
 {
     for (int i = g->node_count - 1; i >= 0; i--) {
         const struct nn_node *node = &g->nodes[i];
-        for (int j = 0; s->of_node[i] >= 0 && j < node->input_count; j++) {
-            int in = node->inputs[j];
-            if (g->nodes[in].trainable && s->of_node[in] < 0)
-                s->of_node[in] = slot_take(s, node_floats(g, in));
-        }
-        if (s->of_node[i] >= 0)
-            s->busy[s->of_node[i]] = false;
+        int done = node->norm >= 0 ? node->norm : i;
+        if (!node->live)
+            continue;
+        for (int j = 0; j < node->input_count; j++)
+            if (!node->fused)
+                slot_give(g, s, node->inputs[j]);
+        if (!node->fused && s->of_node[done] >= 0)
+            s->busy[s->of_node[done]] = false;
     }
 }
 
@@ -92,9 +105,6 @@ static int slots_init(const struct nn_graph *g, struct slots *s)
         return ERROR_SYSTEM;
     for (size_t i = 0; i < n; i++)
         s->of_node[i] = -1;
-    /* The loss starts the backward pass; its own gradient is 1 and needs no buffer, but
-     * slot 0 stands for it. */
-    s->of_node[n - 1] = slot_take(s, 1);
     slots_plan(g, s);
     return 0;
 }
@@ -106,22 +116,50 @@ static void slots_fini(struct slots *s)
     free(s->of_node);
 }
 
+/* Outputs that nn_fetch reads where they lie. */
+static bool stored(const struct nn_node *node)
+{
+    return node->kind != NN_OP_INPUT && node->kind != NN_OP_BATCH_NORM &&
+           node->kind != NN_OP_CONCAT;
+}
+
+static void carve_node(struct nn_graph *g, int index, struct nn_carver *carver)
+{
+    struct nn_node *node = &g->nodes[index];
+    node->out = stored(node) ? nn_carve(carver, node_floats(g, index)) : NULL;
+    if (nn_ops[node->kind].carve)
+        nn_ops[node->kind].carve(g, node, carver);
+}
+
+static size_t most_folded(const struct nn_graph *g)
+{
+    size_t most = 0;
+    for (int i = 0; i < g->node_count; i++) {
+        const struct nn_node *node = &g->nodes[i];
+        if (node->norm >= 0 && g->parameter_list[node->first_parameter].count > most)
+            most = g->parameter_list[node->first_parameter].count;
+    }
+    return most;
+}
+
 /* Hand out every buffer; in the counting pass all pointers become NULL. Parameters, their
  * gradients and the statistics come first: they are what a caller saves. */
 static void carve_all(struct nn_graph *g, const struct slots *s, float **slot_at,
                       struct nn_carver *carver)
 {
+    size_t batch = (size_t)g->options.max_batch;
     g->parameters = nn_carve(carver, g->parameter_count);
     g->gradients = nn_carve(carver, g->parameter_count);
     g->statistics = nn_carve(carver, g->statistic_count);
+    g->folded = nn_carve(carver, most_folded(g));
+    g->scratch = nn_carve(carver, (size_t)g->options.threads * g->scratch_floats);
+    g->losses = nn_carve_double(carver, batch);
+    g->hits = carve_bytes(carver, batch);
     for (int i = 0; i < s->count; i++)
         slot_at[i] = nn_carve(carver, s->floats[i]);
     for (int i = 0; i < g->node_count; i++) {
-        struct nn_node *node = &g->nodes[i];
-        node->out = nn_carve(carver, node_floats(g, i));
-        node->grad = s->of_node[i] >= 0 ? slot_at[s->of_node[i]] : NULL;
-        if (nn_ops[node->kind].carve)
-            nn_ops[node->kind].carve(g, node, carver);
+        carve_node(g, i, carver);
+        g->nodes[i].grad = s->of_node[i] >= 0 ? slot_at[s->of_node[i]] : NULL;
     }
 }
 
@@ -184,6 +222,7 @@ int nn_graph_finish(struct nn_graph *g, struct error *err)
     int status = check_finish(g, err);
     if (status)
         return status;
+    nn_plan(g);
     if (slots_init(g, &s) ||
         !(slot_at = calloc((size_t)g->node_count, sizeof *slot_at))) {
         status = error_set(err, ERROR_SYSTEM, "out of memory planning a network");

@@ -6,46 +6,31 @@
 
 #include <string.h>
 
-struct join_task {
-    struct nn_graph *g;
-    struct nn_node *node;
-    const float *from; /* concat forward: an input's activations */
-    float *to;         /* gradient of an input */
-    struct nn_shape in;
-    int channel; /* first channel of the input in the concatenation */
-    bool add;
-};
-
-static void concat_part(void *context, int part)
+static void put_row(struct nn_shape out, struct nn_shape in, const float *x, float *y)
 {
-    struct join_task *t = context;
-    struct nn_shape out = t->node->shape, in = t->in;
-    size_t from, to, row = (size_t)in.c * sizeof(float);
-    nn_split((size_t)t->g->n * out.h, t->g->options.threads, part, &from, &to);
-    for (size_t i = from; i < to; i++) {
-        int y = (int)(i % (size_t)out.h);
-        const float *x = t->from + ((i / (size_t)out.h) * in.h + y) * in.w * in.c;
-        float *at = t->node->out + i * out.w * out.c + t->channel;
-        for (int j = 0; j < out.w; j++, at += out.c)
-            if (y < in.h && j < in.w)
-                memcpy(at, x + (size_t)j * in.c, row);
-            else
-                memset(at, 0, row);
-    }
+    size_t row = (size_t)in.c * sizeof(float);
+    int inside = x ? in.w : 0;
+    for (int j = 0; j < out.w; j++, y += out.c)
+        if (j < inside)
+            memcpy(y, x + (size_t)j * in.c, row);
+        else
+            memset(y, 0, row);
 }
 
-void nn_concat_forward(struct nn_graph *g, struct nn_node *node)
+void nn_concat_put(const struct nn_node *node, struct nn_shape in, int channel, int n,
+                   const float *x, float *y)
 {
-    struct join_task t = {.g = g, .node = node};
-    for (int i = 0; i < node->input_count; i++) {
-        t.from = nn_out(g, node->inputs[i]);
-        t.in = g->nodes[node->inputs[i]].shape;
-        nn_parallel(g, concat_part, &t);
-        t.channel += t.in.c;
-    }
+    struct nn_shape out = node->shape;
+    y += channel;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < out.h; j++, y += (size_t)out.w * out.c)
+            put_row(out, in,
+                    j < in.h ? x + ((size_t)i * in.h + (size_t)j) * in.w * in.c : NULL,
+                    y);
 }
 
-static void copy_row(float *restrict to, const float *restrict from, int count, bool add)
+static void pick_pixel(float *restrict to, const float *restrict from, int count,
+                       bool add)
 {
     if (!add)
         memcpy(to, from, (size_t)count * sizeof *to);
@@ -54,42 +39,27 @@ static void copy_row(float *restrict to, const float *restrict from, int count, 
             to[i] += from[i];
 }
 
-static void concat_backward_part(void *context, int part)
+void nn_concat_pick(const struct nn_node *node, struct nn_shape in, int channel, int n,
+                    const float *dy, bool add, float *dx)
 {
-    struct join_task *t = context;
-    struct nn_shape out = t->node->shape, in = t->in;
-    size_t from, to;
-    nn_split((size_t)t->g->n * in.h, t->g->options.threads, part, &from, &to);
-    for (size_t i = from; i < to; i++) {
-        size_t image = i / (size_t)in.h, y = i % (size_t)in.h;
-        const float *dy =
-            t->node->grad + (image * out.h + y) * out.w * out.c + t->channel;
-        for (int j = 0; j < in.w; j++)
-            copy_row(t->to + (i * in.w + j) * in.c, dy + (size_t)j * out.c, in.c, t->add);
-    }
+    struct nn_shape out = node->shape;
+    for (int i = 0; i < n; i++)
+        for (int y = 0; y < in.h; y++) {
+            const float *row =
+                dy + ((size_t)i * out.h + (size_t)y) * out.w * out.c + channel;
+            for (int x = 0; x < in.w; x++, dx += in.c)
+                pick_pixel(dx, row + (size_t)x * out.c, in.c, add);
+        }
 }
 
-void nn_concat_backward(struct nn_graph *g, struct nn_node *node)
+void nn_pool_forward(struct nn_graph *g, struct nn_node *node, struct nn_span span)
 {
-    struct join_task t = {.g = g, .node = node};
-    for (int i = 0; i < node->input_count; i++) {
-        t.in = g->nodes[node->inputs[i]].shape;
-        t.to = nn_grad_of(g, node->inputs[i], &t.add);
-        if (t.to)
-            nn_parallel(g, concat_backward_part, &t);
-        t.channel += t.in.c;
-    }
-}
-
-static void pool_part(void *context, int part)
-{
-    struct join_task *t = context;
-    size_t from, to, pixels = (size_t)t->in.h * t->in.w, c = (size_t)t->in.c;
+    struct nn_shape in = g->nodes[node->inputs[0]].shape;
+    size_t pixels = (size_t)in.h * in.w, c = (size_t)in.c;
     float scale = 1 / (float)pixels;
-    nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
-    for (size_t i = from; i < to; i++) {
-        const float *restrict x = t->from + i * pixels * c;
-        float *restrict y = t->node->out + i * c;
+    float *restrict y = nn_at(node, node->out, span.at);
+    const float *restrict x = nn_fetch(g, node->inputs[0], &span);
+    for (int i = 0; i < span.count; i++, y += c) {
         memset(y, 0, c * sizeof *y);
         for (size_t j = 0; j < pixels; j++, x += c)
             for (size_t k = 0; k < c; k++)
@@ -99,34 +69,20 @@ static void pool_part(void *context, int part)
     }
 }
 
-void nn_pool_forward(struct nn_graph *g, struct nn_node *node)
+void nn_pool_backward(struct nn_graph *g, struct nn_node *node, struct nn_span span)
 {
-    struct join_task t = {.g = g,
-                          .node = node,
-                          .from = nn_out(g, node->inputs[0]),
-                          .in = g->nodes[node->inputs[0]].shape};
-    nn_parallel(g, pool_part, &t);
-}
-
-static void pool_backward_part(void *context, int part)
-{
-    struct join_task *t = context;
-    size_t from, to, pixels = (size_t)t->in.h * t->in.w, c = (size_t)t->in.c;
+    struct nn_shape in = g->nodes[node->inputs[0]].shape;
+    size_t pixels = (size_t)in.h * in.w, c = (size_t)in.c;
     float scale = 1 / (float)pixels;
-    nn_split((size_t)t->g->n, t->g->options.threads, part, &from, &to);
-    for (size_t i = from; i < to; i++) {
-        const float *restrict dy = t->node->grad + i * c;
-        float *restrict dx = t->to + i * pixels * c;
+    bool add = false;
+    const float *restrict dy = nn_take(g, node, &span);
+    float *place = nn_place(g, node->inputs[0], &span, &add);
+    if (!place)
+        return;
+    float *restrict dx = place;
+    for (int i = 0; i < span.count; i++, dy += c)
         for (size_t j = 0; j < pixels; j++, dx += c)
             for (size_t k = 0; k < c; k++)
-                dx[k] = (t->add ? dx[k] : 0) + scale * dy[k];
-    }
-}
-
-void nn_pool_backward(struct nn_graph *g, struct nn_node *node)
-{
-    struct join_task t = {.g = g, .node = node, .in = g->nodes[node->inputs[0]].shape};
-    t.to = nn_grad_of(g, node->inputs[0], &t.add);
-    if (t.to)
-        nn_parallel(g, pool_backward_part, &t);
+                dx[k] = (add ? dx[k] : 0) + scale * dy[k];
+    nn_give(g, node->inputs[0], span, place);
 }

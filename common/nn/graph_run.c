@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running a finished graph: the table of operations, one walk up, one walk down, the
+/* Running a finished graph: the table of operations, the walk up and the walk down, the
  * initial numbers and what a caller may ask. Allocates nothing. */
 #include "common/nn/graph_private.h"
 
@@ -15,25 +15,101 @@
 
 const struct nn_op nn_ops[NN_OP_COUNT] = {
     [NN_OP_INPUT] = {.name = "input"},
-    [NN_OP_CONV] = {"conv", nn_conv_carve, nn_conv_forward, nn_conv_backward},
-    [NN_OP_BATCH_NORM] = {"bn", nn_norm_carve, nn_norm_forward, nn_norm_backward},
-    [NN_OP_CONCAT] = {"concat", NULL, nn_concat_forward, nn_concat_backward},
-    [NN_OP_GLOBAL_POOL] = {"pool", NULL, nn_pool_forward, nn_pool_backward},
-    [NN_OP_LINEAR] = {"linear", nn_conv_carve, nn_linear_forward, nn_linear_backward},
-    [NN_OP_SOFTMAX_LOSS] = {"loss", NULL, nn_loss_forward, nn_loss_backward},
+    [NN_OP_CONV] = {"conv", nn_conv_carve, nn_conv_begin, nn_conv_forward, NULL,
+                    nn_conv_begin_backward, nn_conv_backward, nn_conv_end_backward},
+    [NN_OP_BATCH_NORM] = {"bn", nn_norm_carve, nn_norm_begin, nn_norm_forward,
+                          nn_norm_end, nn_norm_begin_backward, nn_norm_backward, NULL},
+    [NN_OP_CONCAT] = {.name = "concat"},
+    [NN_OP_GLOBAL_POOL] = {.name = "pool",
+                           .forward = nn_pool_forward,
+                           .backward = nn_pool_backward},
+    [NN_OP_LINEAR] = {"linear", nn_conv_carve, nn_conv_begin, nn_conv_forward, NULL,
+                      nn_conv_begin_backward, nn_conv_backward, nn_linear_end_backward},
+    [NN_OP_SOFTMAX_LOSS] = {.name = "loss",
+                            .forward = nn_loss_forward,
+                            .backward = nn_loss_backward},
 };
 
-void nn_parallel(const struct nn_graph *g, void (*task)(void *context, int part),
-                 void *context)
+/* What all threads do with their part of the batch: nodes [from, to) for every group of
+ * images, up or down. */
+struct pass {
+    struct nn_graph *g;
+    int from, to, group;
+    bool backward;
+};
+
+static void pass_group(const struct pass *p, struct nn_span span)
 {
-    int threads = g->options.threads;
+    for (int i = p->from; i < p->to; i++) {
+        const struct nn_op *op = &nn_ops[p->g->nodes[i].kind];
+        void (*step)(struct nn_graph *, struct nn_node *, struct nn_span) =
+            p->backward ? op->backward : op->forward;
+        if (step)
+            step(p->g, &p->g->nodes[i], span);
+    }
+}
+
+static void pass_part(const struct pass *p, int part)
+{
+    struct nn_graph *g = p->g;
+    size_t from, to;
+    nn_split((size_t)g->n, g->options.threads, part, &from, &to);
+    struct nn_span span = {.part = part,
+                           .part_from = (int)from,
+                           .scratch = g->scratch + (size_t)part * g->scratch_floats};
+    for (int i = (int)from; i < (int)to; i += p->group) {
+        span.first = i;
+        span.count = (int)to - i < p->group ? (int)to - i : p->group;
+        span.at = g->training ? i : (int)from;
+        pass_group(p, span);
+    }
+}
+
+/* The split of the work depends on `threads` alone, so results do as well. */
+static void pass_run(const struct pass *p)
+{
+    int threads = p->g->options.threads;
     if (threads == 1) {
-        task(context, 0);
+        pass_part(p, 0);
         return;
     }
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int part = 0; part < threads; part++)
-        task(context, part);
+        pass_part(p, part);
+}
+
+static void begin_node(struct nn_graph *g, int i)
+{
+    const struct nn_op *op = &nn_ops[g->nodes[i].kind];
+    if (op->begin)
+        op->begin(g, &g->nodes[i]);
+}
+
+/* Layer by layer: a batch norm needs the whole batch. */
+static void forward_training(struct nn_graph *g)
+{
+    for (int i = 0; i < g->node_count; i++)
+        if (g->nodes[i].kind == NN_OP_BATCH_NORM)
+            nn_norm_clear(g, &g->nodes[i]);
+    for (int i = 0; i < g->node_count; i++) {
+        struct nn_node *node = &g->nodes[i];
+        struct pass pass = {
+            .g = g, .from = i, .to = i + 1, .group = node->group, .backward = false};
+        begin_node(g, i);
+        if (nn_ops[node->kind].forward && !node->fused)
+            pass_run(&pass);
+        if (nn_ops[node->kind].end)
+            nn_ops[node->kind].end(g, node);
+    }
+}
+
+/* Group by group through all layers. */
+static void forward_evaluation(struct nn_graph *g)
+{
+    struct pass pass = {.g = g, .to = g->node_count, .group = g->group};
+    for (int i = 0; i < g->node_count; i++)
+        begin_node(g, i);
+    pass_run(&pass);
 }
 
 void nn_graph_forward(struct nn_graph *g, int n, const float *images,
@@ -44,33 +120,60 @@ void nn_graph_forward(struct nn_graph *g, int n, const float *images,
     g->images = images;
     g->labels = labels;
     g->training = training;
-    for (int i = 0; i < g->node_count; i++)
-        if (nn_ops[g->nodes[i].kind].forward)
-            nn_ops[g->nodes[i].kind].forward(g, &g->nodes[i]);
-    nn_loss_result(g, ret);
+    if (training)
+        forward_training(g);
+    else
+        forward_evaluation(g);
+    *ret = (struct nn_result){0};
+    for (int i = 0; i < n; i++) {
+        ret->loss += g->losses[i] / n;
+        ret->correct += g->hits[i];
+    }
 }
 
-float *nn_grad_of(struct nn_graph *g, int node, bool *ret_add)
+/* One more giver is done with the gradients of its inputs. */
+static void count_given(struct nn_graph *g, const struct nn_node *giver)
 {
-    struct nn_node *in = &g->nodes[node];
-    if (!in->trainable)
-        return NULL;
-    *ret_add = in->grad_ready;
-    in->grad_ready = true;
-    return in->grad;
+    for (int j = 0; j < giver->input_count; j++) {
+        struct nn_node *input = &g->nodes[giver->inputs[j]];
+        bool again = false;
+        for (int k = 0; k < j; k++)
+            again = again || giver->inputs[k] == giver->inputs[j];
+        if (!again && input->kind == NN_OP_CONCAT)
+            count_given(g, input);
+        else if (!again)
+            input->given++;
+    }
+}
+
+static void backward_node(struct nn_graph *g, int i)
+{
+    struct nn_node *node = &g->nodes[i];
+    const struct nn_op *op = &nn_ops[node->kind];
+    struct pass pass = {
+        .g = g, .from = i, .to = i + 1, .group = node->group, .backward = true};
+    if (op->begin_backward)
+        op->begin_backward(g, node);
+    if (op->backward && !node->fused)
+        pass_run(&pass);
+    if (op->end_backward)
+        op->end_backward(g, node);
+    if (node->kind != NN_OP_CONCAT)
+        count_given(g, node);
 }
 
 void nn_graph_backward(struct nn_graph *g)
 {
     assert(g->finished && g->n && g->training);
     memset(g->gradients, 0, g->parameter_count * sizeof *g->gradients);
-    for (int i = 0; i < g->node_count; i++)
-        g->nodes[i].grad_ready = i == g->node_count - 1;
-    for (int i = g->node_count - 1; i >= 0; i--) {
-        struct nn_node *node = &g->nodes[i];
-        if (node->trainable && node->grad_ready && nn_ops[node->kind].backward)
-            nn_ops[node->kind].backward(g, node);
+    for (int i = 0; i < g->node_count; i++) {
+        g->nodes[i].given = 0;
+        if (g->nodes[i].kind == NN_OP_BATCH_NORM)
+            nn_norm_clear(g, &g->nodes[i]);
     }
+    for (int i = g->node_count - 1; i >= 0; i--)
+        if (g->nodes[i].live && g->nodes[i].trainable)
+            backward_node(g, i);
 }
 
 static void fill_uniform(struct rng *rng, float *at, size_t count, double bound)
@@ -116,10 +219,14 @@ struct nn_shape nn_graph_shape(const struct nn_graph *g, int node)
     return g->nodes[node].shape;
 }
 
-const float *nn_graph_output(const struct nn_graph *g, int node)
+void nn_graph_output(struct nn_graph *g, int node, float *ret)
 {
-    assert(g->finished && node >= 0 && node < g->node_count);
-    return nn_out(g, node);
+    assert(g->finished && g->n && g->training && node >= 0 && node < g->node_count);
+    size_t floats = nn_shape_count(g->nodes[node].shape);
+    for (int i = 0; i < g->n; i++) {
+        struct nn_span span = {.first = i, .count = 1, .at = i, .scratch = g->scratch};
+        memcpy(ret + (size_t)i * floats, nn_fetch(g, node, &span), floats * sizeof *ret);
+    }
 }
 
 size_t nn_graph_memory(const struct nn_graph *g)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/nn/kernels.h"
@@ -81,6 +82,13 @@ static const struct net nets[] = {
     {"chain",
      {INPUT(9, 9, 1), CONV(0, 5, 3, 20, 1), NORM(1, 1), CONV(2, 3, 3, 24, 2), NORM(3, 1),
       CONV(4, 7, 1, 36, 1), NORM(5, 1), CONV(6, 1, 7, 17, 1), NORM(7, 1), HEAD(8)}},
+    {"concat of concats",
+     {INPUT(6, 5, 2), CONV(0, 3, 3, 4, 1), NORM(1, 1), CONV(2, 3, 3, 3, 2),
+      CONCAT(2, 2, 3), NORM(4, 1), CONCAT(4, 4, 5, 2, 0), CONV(6, 3, 1, 5, 1), NORM(7, 0),
+      CONCAT(2, 8, 6), HEAD(9)}},
+    {"norm beside another reader",
+     {INPUT(5, 5, 2), CONV(0, 3, 3, 4, 1), NORM(1, 1), CONV(1, 3, 3, 3, 1), NORM(1, 0),
+      CONCAT(3, 2, 3, 4), CONV(5, 3, 3, 4, 2), NORM(6, 1), HEAD(7)}},
     {"dead end",
      {INPUT(4, 4, 2), CONV(0, 3, 3, 3, 1), CONV(1, 3, 3, 4, 1), NORM(1, 1), HEAD(3)}},
 };
@@ -97,11 +105,14 @@ struct fixture {
     int checked, skipped;
 };
 
+/* One thread works on all images at once, several on groups of one or two. */
 static void fixture_init(struct fixture *f, const struct net *net, const char *kernels,
                          int threads, uint64_t seed)
 {
-    struct nn_graph_options options = {
-        .max_batch = BATCH, .threads = threads, .kernels = kernels};
+    struct nn_graph_options options = {.max_batch = BATCH,
+                                       .threads = threads,
+                                       .kernels = kernels,
+                                       .cache = threads > 1 ? 1000 : 0};
     *f = (struct fixture){.net = net, .g = net_build(net, &options)};
     rng_init(&f->rng, seed, RNG_TEST, 0);
     struct nn_shape s = net->nodes[0].shape;
@@ -136,11 +147,13 @@ static void check_activations(const struct fixture *f, double *const out[NET_MAX
 {
     for (int node = 1; f->net->nodes[node].kind != NET_LOSS; node++) {
         struct nn_shape s = nn_graph_shape(f->g, node);
-        const float *got = nn_graph_output(f->g, node);
+        float *got = malloc((size_t)BATCH * s.h * s.w * s.c * sizeof *got);
+        nn_graph_output(f->g, node, got);
         for (size_t i = 0; i < (size_t)BATCH * s.h * s.w * s.c; i++)
             ck_assert_msg(fabs(got[i] - out[node][i]) <= 2e-4 * (1 + fabs(out[node][i])),
                           "%s: node %d, %zu: %g, expected %g", f->net->name, node, i,
-                          got[i], out[node][i]);
+                          (double)got[i], out[node][i]);
+        free(got);
     }
 }
 
@@ -200,6 +213,47 @@ static void check_net(const struct net *net, const char *kernels, int threads,
     fixture_fini(&f);
 }
 
+/* Make the running statistics those of the last training batch, which was the only one
+ * since they were zero: a tenth of mean and unbiased variance. */
+static void adopt_batch_statistics(const struct fixture *f)
+{
+    size_t count;
+    float *running = nn_graph_statistics(f->g, &count);
+    for (int node = 0; f->net->nodes[node].kind != NET_LOSS; node++) {
+        struct nn_shape s = nn_graph_shape(f->g, node);
+        double n = (double)BATCH * s.h * s.w;
+        if (f->net->nodes[node].kind != NET_NORM)
+            continue;
+        for (int j = 0; j < s.c; j++) {
+            running[j] *= 10;
+            running[s.c + j] *= (float)(10 * (n - 1) / n);
+        }
+        running += 2 * s.c;
+    }
+}
+
+/* With the batch's own statistics, evaluation computes what training did, another way:
+ * norms folded into convolutions, all layers for one group of images after another. */
+static void check_evaluation(const struct net *net, const char *kernels, int threads,
+                             uint64_t seed)
+{
+    struct fixture f;
+    struct nn_result trained, evaluated;
+    size_t count;
+    fixture_init(&f, net, kernels, threads, seed);
+    float *running = nn_graph_statistics(f.g, &count);
+    memset(running, 0, count * sizeof *running);
+    nn_graph_forward(f.g, BATCH, f.images, f.labels, true, &trained);
+    adopt_batch_statistics(&f);
+    for (int again = 0; again < 2; again++) {
+        nn_graph_forward(f.g, BATCH, f.images, f.labels, false, &evaluated);
+        ck_assert_msg(fabs(evaluated.loss - trained.loss) <= 1e-4 * (1 + trained.loss),
+                      "%s: loss %g in training, %g in evaluation", net->name,
+                      trained.loss, evaluated.loss);
+    }
+    fixture_fini(&f);
+}
+
 static uint64_t test_seed(void)
 {
     uint64_t seed = (uint64_t)time(NULL);
@@ -222,9 +276,21 @@ START_TEST(gradients_match_differences_with_threads)
 {
     uint64_t seed = test_seed();
     for (int net = 0; net < NETS; net++)
-        check_net(&nets[net], NULL, 2 + net % 6, seed + (uint64_t)net);
+        check_net(&nets[net], NULL, 2 + net % 5, seed + (uint64_t)net);
 }
 END_TEST
 
-UNIT_MAIN("gradients", gradients_match_differences,
+START_TEST(evaluation_agrees_with_training)
+{
+    uint64_t seed = test_seed();
+    for (int net = 0; net < NETS; net++) {
+        for (int i = 0; nn_kernels_all[i]; i++)
+            if (nn_kernels_all[i]->runs_here())
+                check_evaluation(&nets[net], nn_kernels_all[i]->name, 1, seed);
+        check_evaluation(&nets[net], NULL, 2 + net % 5, seed);
+    }
+}
+END_TEST
+
+UNIT_MAIN("gradients", gradients_match_differences, evaluation_agrees_with_training,
           gradients_match_differences_with_threads)
