@@ -32,6 +32,8 @@ enum config_whiten { WHITEN_NONE, WHITEN_CHANNEL, WHITEN_ZCA };
 enum config_space { SPACE_CONV_CHAIN };
 enum config_optimizer { OPTIMIZER_SGD, OPTIMIZER_ADAM };
 enum config_schedule { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
+/* "generic" runs everywhere; the names are those of common/nn/kernels.h. */
+enum config_kernels { KERNELS_AUTO, KERNELS_AVX512, KERNELS_AVX2, KERNELS_GENERIC };
 enum config_reduce { REDUCE_MAX, REDUCE_MEAN, REDUCE_LAST };
 enum config_strategy { STRATEGY_REINFORCE, STRATEGY_RANDOM };
 enum config_mode { MODE_SYNC, MODE_ASYNC };
@@ -76,6 +78,7 @@ struct config_builtin_trainer {
         int pad;   /* pixels of zero padding before a random crop; 0: no crop */
         bool flip; /* random horizontal flip */
     } augment;
+    int kernels; /* enum config_kernels; auto: the fastest that run there */
 };
 
 struct config_trainer {

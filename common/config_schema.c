@@ -117,6 +117,11 @@ const struct config_key config_schema[] = {
         .help = "Pixels of zeros around an image before a random crop; 0: no crop."),
     KEY("trainer.builtin.augment.flip", BOOL, trainer.builtin.augment.flip,
         .initial = "true", BUILTIN, .help = "Flip images left to right at random."),
+    KEY("trainer.builtin.kernels", CHOICE, trainer.builtin.kernels,
+        .choices = WORDS("auto", "avx512", "avx2", "generic"), .initial = "auto", BUILTIN,
+        .may_change = true,
+        .help = "Instruction set that trains: the same one gives the same bits on every "
+                "machine; auto: the fastest of each, see ARCHWAY_KERNELS."),
 
     KEY("reward.metric", TEXT, reward.metric, .initial = "val_accuracy",
         .help = "Metric of the training curve that the reward is made of."),

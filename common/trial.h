@@ -34,7 +34,7 @@ enum trial_failure {
     FAILURE_START = 7     /* the trainer could not be started */
 };
 
-enum { TRIAL_MAX_EPOCHS = 10000, TRIAL_REASON = 512 };
+enum { TRIAL_MAX_EPOCHS = 10000, TRIAL_REASON = 512, TRIAL_KERNELS = 32 };
 
 /* One epoch of a curve; NAN where the trainer did not report a value. */
 struct trial_epoch {
@@ -58,6 +58,7 @@ struct trial {
     double val_accuracy, reward; /* NAN until told; val_accuracy is the reduced metric */
     double seconds;              /* training time of the last attempt */
     double params, flops;
+    char kernels[TRIAL_KERNELS]; /* that trained the last attempt, as its trainer said */
     double proposed_at, finished_at; /* Unix time, seconds */
     uint32_t epoch_count;
     struct trial_epoch *epochs; /* owned; epoch_count entries */

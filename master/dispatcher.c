@@ -146,6 +146,7 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
                               .epoch_count = m->epoch_count,
                               .epochs = m->epochs,
                               .reason = m->reason && *m->reason ? m->reason : NULL};
+    memcpy(r.kernels, m->kernels, sizeof r.kernels);
     int status = engine_finish(d->setup.engine, m->trial, rank, m->slot, &r, err);
     if (status != 0)
         return status;

@@ -322,6 +322,7 @@ static int trial_take(struct trial *t, const struct ledger_result *r, struct err
     t->seconds = r->seconds;
     t->params = r->params;
     t->flops = r->flops;
+    memcpy(t->kernels, r->kernels, sizeof t->kernels);
     t->finished_at = r->finished_at;
     return 0;
 }
@@ -392,6 +393,8 @@ int ledger_saved(struct ledger *l, uint64_t id, double finished_at, struct error
                                    .finished_at = finished_at,
                                    .epoch_count = from->epoch_count,
                                    .epochs = from->epochs};
+    if (from)
+        memcpy(r.kernels, from->kernels, sizeof r.kernels);
     int status = trial_finish(l, id, 1u << TRIAL_WAITING, TRIAL_SAVED, &r, err);
     if (status == 0)
         ledger_node(l, id)->trial.reward = from->reward;

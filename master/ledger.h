@@ -63,7 +63,8 @@ struct ledger_result {
     double val_accuracy, seconds, params, flops, finished_at;
     uint32_t epoch_count;
     const struct trial_epoch *epochs;
-    const char *reason; /* or NULL */
+    const char *reason;          /* or NULL */
+    char kernels[TRIAL_KERNELS]; /* "": the trainer did not say */
 };
 /* RUNNING -> QUEUED in front, keeping failure, seconds and reason of the attempt. */
 int ledger_attempt_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,

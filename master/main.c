@@ -14,6 +14,7 @@
 #include "version.h"
 #include "worker/agent.h"
 #include "worker/data/data.h"
+#include "worker/kernel_choice.h"
 #include "worker/machine.h"
 #include "worker/rank.h"
 #include "worker/trainer_time.h"
@@ -44,7 +45,9 @@ static const char *trainer_path(void)
 
 static struct agent_options agent_options(const struct clock *clock)
 {
-    return (struct agent_options){.trainer_path = trainer_path(), .clock = clock};
+    return (struct agent_options){.trainer_path = trainer_path(),
+                                  .clock = clock,
+                                  .kernels_cap = getenv(KERNEL_CHOICE_VARIABLE)};
 }
 
 static int open_agent(struct wire *wire, const struct clock *clock, void **ret,
@@ -94,13 +97,21 @@ static int time_child(const struct config *config, const struct data_facts *fact
                       double *ret_seconds_per_trial, double *ret_images_per_second,
                       struct error *err)
 {
+    struct config settled = *config;
     struct trainer_time time;
-    int status = trainer_time(config, facts, architecture, seconds, &time, err);
+    int status = kernel_choice_settle(&settled, getenv(KERNEL_CHOICE_VARIABLE), err);
+    if (status == 0)
+        status = trainer_time(&settled, facts, architecture, seconds, &time, err);
     if (status != 0)
         return status;
     *ret_seconds_per_trial = time.seconds_per_trial;
     *ret_images_per_second = time.images_per_second;
     return 0;
+}
+
+static int list_kernels(char *ret, size_t size, struct error *err)
+{
+    return kernel_choice_list(getenv(KERNEL_CHOICE_VARIABLE), ret, size, err);
 }
 
 static int count_cores(int *ret, struct error *err)
@@ -118,6 +129,7 @@ static const struct services services = {.inspect = inspect,
                                          .detect = data_detect,
                                          .time_child = time_child,
                                          .count_cores = count_cores,
+                                         .list_kernels = list_kernels,
                                          .agent_open = open_agent,
                                          .agent_step = step_agent,
                                          .agent_wait = wait_agent,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/kernel_names.h"
 #include "common/text.h"
 
 enum { PLACEMENT_MAX_DEVICES = 64 };
@@ -23,6 +24,7 @@ struct share {
     int device_count;
     int peers, position; /* ranks of this host; which of them this is */
     int slots;
+    char kernels[TRIAL_KERNELS];
 };
 
 static int list_devices(const char *text, char ret[][64])
@@ -208,6 +210,15 @@ static int numa_of(const char *numa, hwloc_const_bitmap_t cpus)
     return found;
 }
 
+/* An external trainer computes with what it likes, and says so itself. */
+static int pick_kernels(const struct config *c, struct share *s, struct error *err)
+{
+    if (c->trainer.command_count > 0)
+        return 0;
+    int status = kernel_names_pick(c, s->hello->kernels, s->kernels, err);
+    return status ? error_prefix(err, "rank %d on %s", s->rank, s->hello->host) : 0;
+}
+
 static void fill_slot(const struct config *c, const struct share *s, int slot,
                       struct placement_slot *ret)
 {
@@ -215,6 +226,7 @@ static void fill_slot(const struct config *c, const struct share *s, int slot,
     hwloc_bitmap_t cpus = hwloc_bitmap_alloc();
     *ret = (struct placement_slot){.rank = s->rank, .slot = slot, .where.numa = -1};
     snprintf(ret->host, sizeof ret->host, "%s", s->hello->host);
+    snprintf(ret->kernels, sizeof ret->kernels, "%s", s->kernels);
     if (!c->resources.oversubscribe && cpus) {
         unsigned cpu;
         int index = 0;
@@ -274,6 +286,8 @@ int placement_make(const struct config *config, const struct placement_worker *w
             divide_cores(s, count, s[i].hello->host);
             divide_devices(s, count, s[i].hello->host);
         }
+    for (int i = 0; i < count && status == 0; i++)
+        status = pick_kernels(config, &s[i], err);
     for (int i = 0; i < count && status == 0; i++)
         status = count_slots(config, &s[i], err);
     if (status == 0)
@@ -339,15 +353,16 @@ char *placement_format(const struct placement *p)
 {
     struct text t;
     text_init(&t);
-    text_append(&t, "%-20s %4s %4s  %-12s %4s  %s\n", "host", "rank", "slot", "cores", "numa",
-                "devices");
+    text_append(&t, "%-20s %4s %4s  %-12s %4s  %-8s %s\n", "host", "rank", "slot",
+                "cores", "numa", "kernels", "devices");
     for (int i = 0; i < p->count; i++) {
         const struct placement_slot *s = &p->slots[i];
         char numa[16] = "-";
         if (s->where.numa >= 0)
             snprintf(numa, sizeof numa, "%d", s->where.numa);
-        text_append(&t, "%-20s %4d %4d  %-12s %4s  %s\n", s->host, s->rank, s->slot,
+        text_append(&t, "%-20s %4d %4d  %-12s %4s  %-8s %s\n", s->host, s->rank, s->slot,
                     *s->where.cpus ? s->where.cpus : "shared", numa,
+                    *s->kernels ? s->kernels : "-",
                     *s->where.devices ? s->where.devices : "-");
     }
     return text_take(&t);
@@ -358,10 +373,11 @@ char *placement_json(const struct placement *p)
     json_t *list = json_array();
     for (int i = 0; list && i < p->count; i++) {
         const struct placement_slot *s = &p->slots[i];
-        json_array_append_new(
-            list, json_pack("{s:s, s:i, s:i, s:s, s:i, s:s}", "host", s->host, "rank",
-                            s->rank, "slot", s->slot, "cores", s->where.cpus, "numa",
-                            s->where.numa, "devices", s->where.devices));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s, s:i, s:s, s:s}",
+                                              "host", s->host, "rank", s->rank, "slot",
+                                              s->slot, "cores", s->where.cpus, "numa",
+                                              s->where.numa, "devices", s->where.devices,
+                                              "kernels", s->kernels));
     }
     char *text = list ? json_dumps(list, JSON_INDENT(1)) : NULL;
     json_decref(list);

@@ -19,6 +19,7 @@ struct placement_worker {
 struct placement_slot {
     int rank, slot; /* slot: from 0 within the rank */
     char host[MESSAGE_TEXT];
+    char kernels[TRIAL_KERNELS]; /* that will train; "" with an external trainer */
     struct message_slot where;
 };
 
@@ -28,7 +29,8 @@ struct placement {
 };
 
 /* ERROR_INPUT naming rank, host and keys when the configuration asks for more than a rank
- * was given, or when nobody can run a single trial. Caller frees with placement_fini. */
+ * was given, for kernels that it cannot use, or when nobody can run a single trial.
+ * Caller frees with placement_fini. */
 int placement_make(const struct config *config, const struct placement_worker *workers,
                    int count, struct placement *ret, struct error *err);
 void placement_fini(struct placement *p);

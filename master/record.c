@@ -186,6 +186,7 @@ void record_encode_finished(const struct record_finished *r, struct bytes *out)
     bytes_put_u32(out, result->epoch_count);
     for (uint32_t i = 0; i < result->epoch_count; i++)
         encode_epoch(&result->epochs[i], out);
+    bytes_put_string(out, result->kernels);
 }
 
 static void finished_fields(struct bytes_reader *in, struct record_finished *r)
@@ -228,6 +229,10 @@ int record_decode_finished(struct bytes_reader *in, struct record_finished *ret,
     struct record_finished r = {0};
     finished_fields(in, &r);
     int status = finished_epochs(in, &r.result, err);
+    if (status == 0 && bytes_left(in) > 0) { /* absent in older records */
+        bytes_get_string(in, r.result.kernels, sizeof r.result.kernels);
+        status = decode_end(in, "finished", err);
+    }
     if (status == 0 && r.result.failure > FAILURE_START)
         status = decode_error(err, "finished", "has an unknown failure");
     if (status != 0) {

@@ -25,6 +25,9 @@ struct services {
                       struct error *err);
     /* Cores of this machine that the process may use. */
     int (*count_cores)(int *ret, struct error *err);
+    /* Compute kernels that this machine may train with, see common/kernel_names.h.
+     * ERROR_INPUT when ARCHWAY_KERNELS is none of them. */
+    int (*list_kernels)(char *ret, size_t size, struct error *err);
     /* The agent of this process over `wire`, for runs without mpirun. */
     int (*agent_open)(struct wire *wire, const struct clock *clock, void **ret,
                       struct error *err);

@@ -2,14 +2,15 @@
 /* Snapshots: the whole state of a run in one HDF5 file, readable with h5py and h5dump.
  *
  *   /meta       attributes: version, archway, seed, space, strategy, name, trials, told,
- *               journal_offset, created (ISO 8601), config (YAML text), arrays (names of
+ *               journal_offset, created (ISO 8601), config (YAML text), kernels (those
+ *               that trained, with a space between), arrays (names of
  *               the state's arrays, one a line), complete = 1 (written last: a file
  *               without it is not a snapshot)
  *   /trials     one compound row a trial: id, tokens (variable length u16), depth, state,
  *               epochs, val_accuracy, reward, seconds, worker, slot, policy_version,
  *               params, flops, arm, arm_index, attempts, failure, kind, seed, same_as,
  *               hash_low, hash_high, log_probability, proposed_at, finished_at, reason
- *               (string)
+ *               (string), kernels (string of TRIAL_KERNELS bytes)
  *   /curves     one row an epoch: trial, epoch (from 1), train_loss, train_accuracy,
  *               val_loss, val_accuracy, lr, seconds; in the order of the trials
  *   /hours      attributes of struct ledger_hours
@@ -34,7 +35,8 @@
 #include "common/state.h"
 #include "master/ledger.h"
 
-enum { STORE_VERSION = 1 };
+/* 2: column kernels of /trials, attribute kernels of /meta. Older ones are read. */
+enum { STORE_VERSION = 2 };
 
 struct snapshot {
     struct config config;

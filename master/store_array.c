@@ -23,6 +23,17 @@ hid_t store_plist_text(void)
     return type;
 }
 
+hid_t store_plist_word(size_t size)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 &&
+        (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
 hid_t store_plist_dataset(int rank, const hsize_t *chunk, bool compress)
 {
     hid_t plist = H5Pcreate(H5P_DATASET_CREATE);

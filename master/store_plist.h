@@ -4,6 +4,7 @@
 #define ARCHWAY_MASTER_STORE_PLIST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Creation properties of a dataset with checksums in chunks of these dims, gzip 1 where
@@ -11,5 +12,8 @@
 int64_t store_plist_dataset(int rank, const unsigned long long *chunk, bool compress);
 /* UTF-8 text of any length. Negative on failure; caller closes. */
 int64_t store_plist_text(void);
+/* UTF-8 text in `size` bytes, filled up with zeros. Negative on failure; caller closes.
+ */
+int64_t store_plist_word(size_t size);
 
 #endif

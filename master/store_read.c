@@ -72,27 +72,29 @@ static int read_reason(const struct store_trial_row *row, struct trial *t,
 
 static struct trial row_trial(const struct store_trial_row *row)
 {
-    return (struct trial){.id = row->id,
-                          .kind = row->kind,
-                          .arm = row->arm,
-                          .state = row->state,
-                          .failure = row->failure,
-                          .attempts = row->attempts,
-                          .worker = row->worker,
-                          .slot = row->slot,
-                          .arm_index = row->arm_index,
-                          .seed = row->seed,
-                          .policy_version = row->policy_version,
-                          .same_as = row->same_as,
-                          .hash = {row->hash_low, row->hash_high},
-                          .log_probability = row->log_probability,
-                          .val_accuracy = row->val_accuracy,
-                          .reward = row->reward,
-                          .seconds = row->seconds,
-                          .params = row->params,
-                          .flops = row->flops,
-                          .proposed_at = row->proposed_at,
-                          .finished_at = row->finished_at};
+    struct trial t = {.id = row->id,
+                      .kind = row->kind,
+                      .arm = row->arm,
+                      .state = row->state,
+                      .failure = row->failure,
+                      .attempts = row->attempts,
+                      .worker = row->worker,
+                      .slot = row->slot,
+                      .arm_index = row->arm_index,
+                      .seed = row->seed,
+                      .policy_version = row->policy_version,
+                      .same_as = row->same_as,
+                      .hash = {row->hash_low, row->hash_high},
+                      .log_probability = row->log_probability,
+                      .val_accuracy = row->val_accuracy,
+                      .reward = row->reward,
+                      .seconds = row->seconds,
+                      .params = row->params,
+                      .flops = row->flops,
+                      .proposed_at = row->proposed_at,
+                      .finished_at = row->finished_at};
+    snprintf(t.kernels, sizeof t.kernels, "%.*s", TRIAL_KERNELS - 1, row->kernels);
+    return t;
 }
 
 static int read_trial(const struct store_trial_row *row, struct store_rows *curves,
@@ -132,13 +134,13 @@ static int read_rows(struct store_rows *trials, struct store_rows *curves,
     return 0;
 }
 
-static int read_tables(hid_t file, struct ledger *l, struct error *err)
+static int read_tables(hid_t file, unsigned version, struct ledger *l, struct error *err)
 {
     struct store_rows trials, curves;
-    int status = store_rows_open(file, &store_table_trials, &trials, err);
+    int status = store_rows_open(file, &store_table_trials, version, &trials, err);
     if (status != 0)
         return status;
-    status = store_rows_open(file, &store_table_curves, &curves, err);
+    status = store_rows_open(file, &store_table_curves, version, &curves, err);
     if (status == 0)
         status = read_rows(&trials, &curves, l, err);
     store_rows_end(&curves);
@@ -204,20 +206,29 @@ static int read_config(hid_t meta, struct config *ret, struct error *err)
     return status;
 }
 
-static int read_meta(hid_t meta, struct snapshot *s, uint64_t *ret_trials,
-                     struct error *err)
+/* The signature says at most how new it may be; this is the version of the tables. */
+static int read_version(hid_t meta, unsigned *ret, struct error *err)
 {
-    uint64_t complete = 0, version = 0;
+    uint64_t version = 0;
+    int status = store_hdf5_get_u64(meta, "version", &version, err);
+    if (status == 0 && (version < 1 || version > STORE_VERSION))
+        status = error_set(err, ERROR_CORRUPT,
+                           "its version is %llu inside, at most %d outside",
+                           (unsigned long long)version, STORE_VERSION);
+    if (status == 0)
+        *ret = (unsigned)version;
+    return status;
+}
+
+static int read_meta(hid_t meta, struct snapshot *s, unsigned *ret_version,
+                     uint64_t *ret_trials, struct error *err)
+{
+    uint64_t complete = 0;
     int status = store_hdf5_get_u64(meta, "complete", &complete, err);
     if (status == 0 && complete != 1)
         status = error_set(err, ERROR_CORRUPT, "it was not written to its end");
     if (status == 0)
-        status = store_hdf5_get_u64(meta, "version", &version, err);
-    if (status == 0 && version != STORE_VERSION)
-        status = error_set(err, ERROR_CORRUPT,
-                           "its version is %llu in one place, %d in "
-                           "another",
-                           (unsigned long long)version, STORE_VERSION);
+        status = read_version(meta, ret_version, err);
     if (status == 0)
         status = store_hdf5_get_u64(meta, "trials", ret_trials, err);
     if (status == 0)
@@ -232,11 +243,12 @@ static int read_meta(hid_t meta, struct snapshot *s, uint64_t *ret_trials,
 static int read_all(hid_t file, hid_t meta, struct snapshot *s, struct error *err)
 {
     uint64_t trials = 0;
-    int status = read_meta(meta, s, &trials, err);
+    unsigned version = 0;
+    int status = read_meta(meta, s, &version, &trials, err);
     if (status == 0)
         status = ledger_new(&s->ledger, err);
     if (status == 0)
-        status = read_tables(file, s->ledger, err);
+        status = read_tables(file, version, s->ledger, err);
     if (status == 0 && ledger_count(s->ledger) != trials)
         status = error_set(err, ERROR_CORRUPT, "it has %llu trials instead of %llu",
                            (unsigned long long)ledger_count(s->ledger),

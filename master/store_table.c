@@ -18,10 +18,11 @@ _Static_assert(sizeof(struct store_tokens) == sizeof(hvl_t) &&
                    offsetof(struct store_tokens, p) == offsetof(hvl_t, p),
                "tokens are laid out as HDF5 does");
 
-#define COLUMN(row, name, type)                 \
-    {                                           \
-#name, type, offsetof(struct row, name) \
+#define COLUMN_SINCE(row, name, type, since)           \
+    {                                                  \
+#name, type, offsetof(struct row, name), since \
     }
+#define COLUMN(row, name, type) COLUMN_SINCE(row, name, type, 1)
 
 static const struct store_column trial_columns[] = {
     COLUMN(store_trial_row, id, COLUMN_U64),
@@ -50,7 +51,8 @@ static const struct store_column trial_columns[] = {
     COLUMN(store_trial_row, proposed_at, COLUMN_F64),
     COLUMN(store_trial_row, finished_at, COLUMN_F64),
     COLUMN(store_trial_row, reason, COLUMN_TEXT),
-    {NULL, COLUMN_U16, 0}};
+    COLUMN_SINCE(store_trial_row, kernels, COLUMN_KERNELS, 2),
+    {NULL, COLUMN_U16, 0, 0}};
 
 static const struct store_column curve_columns[] = {
     COLUMN(store_curve_row, trial, COLUMN_U64),
@@ -61,7 +63,7 @@ static const struct store_column curve_columns[] = {
     COLUMN(store_curve_row, val_accuracy, COLUMN_F32),
     COLUMN(store_curve_row, lr, COLUMN_F32),
     COLUMN(store_curve_row, seconds, COLUMN_F32),
-    {NULL, COLUMN_U16, 0}};
+    {NULL, COLUMN_U16, 0, 0}};
 
 const struct store_table store_table_trials = {"trials", sizeof(struct store_trial_row),
                                                trial_columns};
@@ -115,6 +117,8 @@ static hid_t column_type(enum store_column_type type)
         return H5Tvlen_create(H5T_STD_U16LE);
     case COLUMN_TEXT:
         return store_plist_text();
+    case COLUMN_KERNELS:
+        return store_plist_word(TRIAL_KERNELS);
     }
     return -1;
 }
@@ -159,14 +163,17 @@ static bool column_matches(hid_t row, const struct store_column *c)
     return matches;
 }
 
-/* The rows in the file have these columns and no others. */
-static int check_columns(hid_t set, const struct store_table *table, struct error *err)
+/* The rows in the file have the columns of its version and no others. */
+static int check_columns(hid_t set, const struct store_table *table, unsigned version,
+                         struct error *err)
 {
     hid_t row = H5Dget_type(set);
     int status = 0, count = 0;
     if (row < 0 || H5Tget_class(row) != H5T_COMPOUND)
         status = error_set(err, ERROR_CORRUPT, "'/%s' is no table", table->name);
     for (const struct store_column *c = table->columns; status == 0 && c->name; c++) {
+        if (c->since > version)
+            continue;
         count++;
         if (!column_matches(row, c))
             status = error_set(err, ERROR_CORRUPT,
@@ -270,8 +277,8 @@ int store_rows_close(struct store_rows *r, struct error *err)
     return status;
 }
 
-int store_rows_open(hid_t file, const struct store_table *table, struct store_rows *ret,
-                    struct error *err)
+int store_rows_open(hid_t file, const struct store_table *table, unsigned version,
+                    struct store_rows *ret, struct error *err)
 {
     hsize_t count = 0;
     int status = 0, result = rows_init(ret, table);
@@ -286,7 +293,7 @@ int store_rows_open(hid_t file, const struct store_table *table, struct store_ro
              H5Sget_simple_extent_dims(space, &count, NULL) < 0)
         status = error_set(err, ERROR_CORRUPT, "'/%s' is no table", table->name);
     else
-        status = check_columns(ret->set, table, err);
+        status = check_columns(ret->set, table, version, err);
     ret->count = count;
     if (space >= 0)
         H5Sclose(space);

@@ -8,18 +8,21 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "common/trial.h"
 
 enum store_column_type {
     COLUMN_U16, COLUMN_U32, COLUMN_U64, COLUMN_I32, COLUMN_I64, COLUMN_F32, COLUMN_F64,
     COLUMN_STATE, COLUMN_ARM, COLUMN_FAILURE, COLUMN_KIND, /* u8 as HDF5 enumerations */
     COLUMN_TOKENS, /* struct store_tokens */
-    COLUMN_TEXT    /* char *, UTF-8 */
+    COLUMN_TEXT,   /* char *, UTF-8 */
+    COLUMN_KERNELS /* char[TRIAL_KERNELS], UTF-8 */
 };
 
 struct store_column {
     const char *name;
     enum store_column_type type;
-    size_t offset; /* in the row's struct */
+    size_t offset;  /* in the row's struct */
+    unsigned since; /* version of the store that brought it */
 };
 struct store_table {
     const char *name;
@@ -42,6 +45,7 @@ struct store_trial_row {
     int32_t worker, slot;
     uint16_t depth, attempts;
     uint8_t state, arm, failure, kind;
+    char kernels[TRIAL_KERNELS];
 };
 struct store_curve_row {
     uint64_t trial;
@@ -69,9 +73,10 @@ int store_rows_create(int64_t file, const struct store_table *table, uint64_t co
 void *store_rows_next(struct store_rows *r, struct error *err);
 int store_rows_close(struct store_rows *r, struct error *err);
 
-/* Read: ret->count rows, each borrowed until the next call; NULL on failure. */
-int store_rows_open(int64_t file, const struct store_table *table, struct store_rows *ret,
-                    struct error *err);
+/* Read: ret->count rows, each borrowed until the next call; NULL on failure. version: of
+ * the file; columns that are younger are zero. */
+int store_rows_open(int64_t file, const struct store_table *table, unsigned version,
+                    struct store_rows *ret, struct error *err);
 const void *store_rows_read(struct store_rows *r, struct error *err);
 void store_rows_end(struct store_rows *r);
 

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/kernel_names.h"
 #include "common/text.h"
+#include "master/kernel_uses.h"
 #include "master/store_file.h"
 #include "master/store_hdf5.h"
 #include "master/store_table.h"
@@ -65,6 +67,7 @@ static void fill_trial(struct store_trial_row *row, const struct trial *t)
         .arm = t->arm,
         .failure = t->failure,
         .kind = t->kind};
+    memcpy(row->kernels, t->kernels, sizeof row->kernels);
 }
 
 static int write_trials(hid_t file, const struct ledger *l, struct error *err)
@@ -215,6 +218,16 @@ static int write_texts(hid_t meta, const struct config *c, struct error *err)
     return status;
 }
 
+static int write_kernels(hid_t meta, const struct ledger *l, struct error *err)
+{
+    char names[KERNEL_USES_MAX * TRIAL_KERNELS] = "";
+    struct kernel_uses uses;
+    kernel_uses_count(l, &uses);
+    for (int i = 0; i < uses.count; i++)
+        kernel_names_add(names, sizeof names, uses.list[i].name);
+    return store_hdf5_put_text(meta, "kernels", names, err);
+}
+
 static int write_meta(hid_t meta, const struct snapshot *s, struct error *err)
 {
     int status = store_hdf5_put_u64(meta, "version", STORE_VERSION, err);
@@ -228,6 +241,8 @@ static int write_meta(hid_t meta, const struct snapshot *s, struct error *err)
         status = store_hdf5_put_u64(meta, "told", s->told, err);
     if (status == 0)
         status = store_hdf5_put_u64(meta, "journal_offset", s->journal_offset, err);
+    if (status == 0)
+        status = write_kernels(meta, s->ledger, err);
     return status;
 }
 

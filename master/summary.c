@@ -137,6 +137,8 @@ json_t *summary_trial_json(const struct space *space, const struct trial *t)
     json_object_set_new(o, "seconds", real_or_null(t->seconds));
     json_object_set_new(o, "params", real_or_null(t->params));
     json_object_set_new(o, "flops", real_or_null(t->flops));
+    json_object_set_new(o, "kernels",
+                        *t->kernels ? json_string(t->kernels) : json_null());
     json_object_set_new(o, "seed", json_integer((json_int_t)t->seed));
     json_object_set_new(o, "same_as",
                         t->same_as >= 0 ? json_integer(t->same_as) : json_null());

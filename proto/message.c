@@ -140,6 +140,7 @@ static void put_result(struct bytes *out, const struct message_result *r)
     for (uint32_t i = 0; i < r->epoch_count; i++)
         put_epoch(out, &r->epochs[i]);
     put_cut_text(out, r->reason, TRIAL_REASON - 1);
+    put_text(out, r->kernels, sizeof r->kernels - 1);
 }
 
 static void put_payload(struct bytes *out, const struct message *m)

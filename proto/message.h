@@ -24,10 +24,11 @@
 
 #include "common/bytes.h"
 #include "common/error.h"
+#include "common/kernel_names.h"
 #include "common/trial.h"
 
 enum {
-    MESSAGE_VERSION = 1,
+    MESSAGE_VERSION = 2,
     MESSAGE_HEADER = 12, /* bytes of a frame before its payload */
     MESSAGE_MAX_SLOTS = 1024,
     MESSAGE_TEXT = 256,
@@ -43,7 +44,7 @@ enum message_type {
 struct message_hello {
     char host[MESSAGE_TEXT];
     char version[64];             /* of archway */
-    char kernels[64];             /* of common/nn */
+    char kernels[KERNEL_NAMES];   /* that may train here, as in common/kernel_names.h */
     int64_t pid;
     char cpus[4096];              /* usable cores after affinity: "0-3,8" */
     int32_t cpu_limit;            /* after cgroup quota: at most so many cores */
@@ -87,8 +88,9 @@ struct message_result {
     uint8_t failure;  /* enum trial_failure */
     double seconds, params, flops;
     uint32_t epoch_count;
-    struct trial_epoch *epochs; /* owned after decode */
-    char *reason;               /* owned after decode; "" when there is none */
+    struct trial_epoch *epochs;  /* owned after decode */
+    char *reason;                /* owned after decode; "" when there is none */
+    char kernels[TRIAL_KERNELS]; /* that trained; "": the trainer did not say */
 };
 
 struct message_heartbeat {

@@ -197,6 +197,7 @@ static void get_result(struct decoder *d, struct message_result *r)
     for (uint32_t i = 0; !d->failed && i < r->epoch_count; i++)
         get_epoch(d, &r->epochs[i]);
     r->reason = get_text_dup(d, "reason", TRIAL_REASON - 1);
+    get_text(d, "kernels", r->kernels, sizeof r->kernels);
 }
 
 static void get_payload(struct decoder *d, struct message *m)

@@ -16,12 +16,12 @@
 enum field {
     FIELD_TYPE, FIELD_PROTOCOL, FIELD_NAME, FIELD_VERSION, FIELD_QUEUE, FIELD_TRIAL,
     FIELD_ATTEMPT, FIELD_EPOCH, FIELD_METRICS, FIELD_SECONDS, FIELD_STATUS, FIELD_PARAMS,
-    FIELD_FLOPS, FIELD_REASON, FIELD_COUNT
+    FIELD_FLOPS, FIELD_REASON, FIELD_KERNELS, FIELD_COUNT
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    "type",  "protocol", "name",    "version", "queue",  "trial", "attempt",
-    "epoch", "metrics",  "seconds", "status",  "params", "flops", "reason",
+    "type",    "protocol", "name",   "version", "queue", "trial",  "attempt", "epoch",
+    "metrics", "seconds",  "status", "params",  "flops", "reason", "kernels",
 };
 
 enum { QUEUE_MAX = 1024, EXCERPT = 60 };
@@ -239,6 +239,8 @@ static int get_ready(const struct line *l, struct trainer_line *ret)
     rc = get_text(l, FIELD_NAME, name, sizeof name);
     if (rc == 0)
         rc = get_text(l, FIELD_VERSION, version, sizeof version);
+    if (rc == 0)
+        rc = get_text(l, FIELD_KERNELS, ret->kernels, sizeof ret->kernels);
     if (rc == 0 && l->values[FIELD_QUEUE])
         rc = get_integer(l, FIELD_QUEUE, 0, QUEUE_MAX, &queue);
     ret->queue = (int32_t)queue;
@@ -326,7 +328,7 @@ static void line_init(struct trainer_line *t)
 {
     t->trial = 0;
     t->attempt = t->queue = 0;
-    t->name[0] = t->reason[0] = '\0';
+    t->name[0] = t->kernels[0] = t->reason[0] = '\0';
     t->epoch = 0;
     t->values = (struct trial_epoch){NAN, NAN, NAN, NAN, NAN, NAN};
     t->has_metrics = t->failed = t->not_finite = 0;

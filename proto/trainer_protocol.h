@@ -11,7 +11,9 @@
  *     {"type":"cancel","trial":ID,"attempt":N}
  *     {"type":"stop"}                      end of file on standard input means the same
  *   trainer -> agent
- *     {"type":"ready","protocol":1,"name":TEXT,"version":TEXT,"queue":N}
+ *     {"type":"ready","protocol":1,"name":TEXT,"version":TEXT,"kernels":TEXT,"queue":N}
+ *         kernels: what computes ("avx2"), cut to 31 bytes; with the same, the same seed
+ *         gives the same bits; absent: not known
  *         queue: tasks it can be sent ahead of the running one, 0 when absent
  *     {"type":"progress","trial":ID,"attempt":N,"epoch":E,"metrics":{"train_loss":...,
  *      "train_accuracy":...,"val_loss":...,"val_accuracy":...,"lr":...},"seconds":S}
@@ -44,14 +46,15 @@ struct trainer_line {
     enum trainer_line_type type;
     uint64_t trial;
     int32_t attempt;
-    int32_t queue;             /* ready */
-    char name[256];            /* ready: name and version */
-    uint32_t epoch;            /* progress */
-    struct trial_epoch values; /* progress; result: last values when it has metrics */
-    int has_metrics;           /* progress, result: at least one value of `values` */
-    int not_finite;            /* progress, result: the reward metric is there but NaN,
-                                  infinite or null: FAILURE_NAN */
-    int failed;                /* result */
+    int32_t queue;               /* ready */
+    char name[256];              /* ready: name and version */
+    char kernels[TRIAL_KERNELS]; /* ready; "": not said */
+    uint32_t epoch;              /* progress */
+    struct trial_epoch values;   /* progress; result: last values when it has metrics */
+    int has_metrics;             /* progress, result: at least one value of `values` */
+    int not_finite;              /* progress, result: the reward metric is there but NaN,
+                                    infinite or null: FAILURE_NAN */
+    int failed;                  /* result */
     double seconds, params, flops; /* result; NAN when absent */
     char reason[TRIAL_REASON]; /* result, failed */
 };

@@ -222,6 +222,9 @@ int trainer_side_override(struct config *config, const json_t *hyperparameters,
         return error_set(err, ERROR_SYSTEM, "no memory for the configuration");
     *changed = *config;
     int rc = config_json_apply(changed, "trainer.builtin", hyperparameters, true, err);
+    if (rc == 0 && changed->trainer.builtin.kernels != config->trainer.builtin.kernels)
+        rc = error_set(err, ERROR_PEER,
+                       "hyperparameters: \"kernels\" cannot differ from trial to trial");
     if (rc == 0)
         rc = check_override(changed, err);
     if (rc == 0)

@@ -37,16 +37,17 @@ void trainer_order_fini(struct trainer_order *order);
 
 /* Put a task's hyperparameters over the built-in trainer's configuration. Keys are those
  * below trainer.builtin, nested or dotted: {"epochs": 3, "optimizer": {"lr": 0.05}} or
- * {"optimizer.lr": 0.05}. ERROR_PEER naming an unknown key or a value that does not fit;
- * config is then untouched. */
+ * {"optimizer.lr": 0.05}, but not `kernels`, which is the trainer's. ERROR_PEER naming an
+ * unknown key or a value that does not fit; config is then untouched. */
 int trainer_side_override(struct config *config, const json_t *hyperparameters,
                           struct error *err);
 
 /* Append one line, newline included, to out; the caller writes it and clears out. Values
  * that are not finite are written as null: an epoch whose reward metric is null fails the
- * attempt (FAILURE_NAN). `values` may be NULL in a result whose curve was sent as progress. */
-void trainer_side_encode_ready(const char *name, const char *version, int queue,
-                               struct bytes *out);
+ * attempt (FAILURE_NAN). `values` may be NULL in a result whose curve was sent as progress,
+ * `kernels` where it is not known what computes. */
+void trainer_side_encode_ready(const char *name, const char *version, const char *kernels,
+                               int queue, struct bytes *out);
 void trainer_side_encode_progress(uint64_t trial, int attempt, uint32_t epoch,
                                   const struct trial_epoch *values, struct bytes *out);
 void trainer_side_encode_result(uint64_t trial, int attempt,

@@ -8,8 +8,8 @@
 #include "proto/json_put.h"
 #include "proto/trainer_protocol.h"
 
-void trainer_side_encode_ready(const char *name, const char *version, int queue,
-                               struct bytes *out)
+void trainer_side_encode_ready(const char *name, const char *version, const char *kernels,
+                               int queue, struct bytes *out)
 {
     json_put_raw(out, "{\"type\":\"ready\",\"protocol\":");
     json_put_integer(out, TRAINER_PROTOCOL);
@@ -17,6 +17,10 @@ void trainer_side_encode_ready(const char *name, const char *version, int queue,
     json_put_string(out, name);
     json_put_raw(out, ",\"version\":");
     json_put_string(out, version);
+    if (kernels) {
+        json_put_raw(out, ",\"kernels\":");
+        json_put_string(out, kernels);
+    }
     json_put_raw(out, ",\"queue\":");
     json_put_integer(out, queue);
     json_put_raw(out, "}\n");

@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "proto/message.h"
 #include "version.h"
+#include "worker/kernel_choice.h"
 #include "worker/machine.h"
 #include "worker/slot.h"
 
@@ -91,12 +92,13 @@ static void post(struct agent *a, const struct message *m)
         a->send_status = flush(a, &a->send_error);
 }
 
-static void post_hello(struct agent *a)
+static void post_hello(struct agent *a, const char *kernels)
 {
     struct message m = {.type = MESSAGE_HELLO};
     struct message_hello *h = &m.hello;
     snprintf(h->host, sizeof h->host, "%s", a->machine.host);
     snprintf(h->version, sizeof h->version, "%s", ARCHWAY_VERSION);
+    snprintf(h->kernels, sizeof h->kernels, "%s", kernels);
     h->pid = getpid();
     snprintf(h->cpus, sizeof h->cpus, "%s", a->machine.cpus);
     h->cpu_limit = a->machine.cpu_limit;
@@ -144,6 +146,23 @@ static void ignore_sigpipe(struct agent *a)
     a->sigpipe_set = sigaction(SIGPIPE, &ignore, NULL) == 0;
 }
 
+/* Or say why not, so that the master need not wait for this rank. */
+static int introduce(struct agent *a, struct error *err)
+{
+    char kernels[KERNEL_NAMES];
+    struct error why = {0};
+    int status =
+        kernel_choice_list(a->options.kernels_cap, kernels, sizeof kernels, &why);
+    if (!status)
+        status = machine_detect(&a->machine, &why);
+    if (!status)
+        post_hello(a, kernels);
+    else
+        post_bye(a, why.text);
+    int sent = flush(a, err);
+    return status ? error_set(err, status, "%s", why.text) : sent;
+}
+
 int agent_new(struct wire *wire, const struct agent_options *options, struct agent **ret,
               struct error *err)
 {
@@ -163,11 +182,7 @@ int agent_new(struct wire *wire, const struct agent_options *options, struct age
         status = error_set_errno(err, "rank %d: no epoll descriptor", wire->rank);
         goto out;
     }
-    status = machine_detect(&a->machine, err);
-    if (status)
-        goto out;
-    post_hello(a);
-    status = flush(a, err);
+    status = introduce(a, err);
     if (status)
         goto out;
     *ret = a;

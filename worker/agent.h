@@ -17,11 +17,13 @@ struct agent_options {
     const char *trainer_path;  /* built-in trainer's executable; borrowed */
     const struct clock *clock; /* borrowed */
     double start_timeout;      /* seconds a trainer may take to get ready; 0: 300 */
+    const char *kernels_cap;   /* as in worker/kernel_choice.h; borrowed */
 };
 
-/* Detects the machine (hwloc), queues HELLO. `wire` is borrowed. Trainers die with the
- * thread that calls agent_step, so that must be the one that lives longest. SIGPIPE is
- * ignored until agent_free when nobody has chosen otherwise. */
+/* Detects the machine (hwloc), queues HELLO; when that fails, BYE with the reason.
+ * ERROR_INPUT for a cap that is no name of kernels. `wire` is borrowed. Trainers die with
+ * the thread that calls agent_step, so that must be the one that lives longest. SIGPIPE
+ * is ignored until agent_free when nobody has chosen otherwise. */
 int agent_new(struct wire *wire, const struct agent_options *options, struct agent **ret,
               struct error *err);
 /* Take messages, read trainers, enforce deadlines, reap, respawn, send. Never blocks.

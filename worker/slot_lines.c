@@ -17,6 +17,7 @@ static bool take_ready(struct slot *s, const struct trainer_line *line, struct e
         return false;
     }
     s->state = SLOT_READY;
+    memcpy(s->kernels, line->kernels, sizeof s->kernels);
     s->ahead = line->queue < 0 ? 0 : line->queue;
     if (s->ahead > SLOT_AHEAD_MAX)
         s->ahead = SLOT_AHEAD_MAX;

@@ -40,9 +40,10 @@ struct slot {
     double due;        /* WAITING: start; STARTING: ready by; ENDING, KILLED: kill at */
     double next_check; /* look whether it lives and how much memory it has */
     int failures;      /* ends in a row without a result between */
-    int ahead;         /* tasks the trainer takes beyond the running one */
-    int sent;          /* tasks it has */
-    struct slot_task *first; /* in order; those that are sent come first */
+    char kernels[TRIAL_KERNELS]; /* as the trainer said when it got ready */
+    int ahead;                   /* tasks the trainer takes beyond the running one */
+    int sent;                    /* tasks it has */
+    struct slot_task *first;     /* in order; those that are sent come first */
     struct slot_task **end;
 };
 

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/kernel_names.h"
 #include "proto/trainer_protocol.h"
 #include "proto/trainer_side.h"
 #include "version.h"
 #include "worker/data/data.h"
+#include "worker/kernel_choice.h"
 #include "worker/line_pipe.h"
 #include "worker/threads.h"
 #include "worker/trainer_output.h"
@@ -26,6 +28,7 @@ struct task {
 
 struct trainer_loop {
     int in;
+    const char *kernels_cap;
     struct trainer_output output;
     struct line_reader lines;
     struct config config; /* from the hello */
@@ -146,11 +149,15 @@ static int start(struct trainer_loop *loop, struct error *err)
         status = read_orders(loop, true, err);
     if (status || loop->stop)
         return status;
+    status = kernel_choice_settle(&loop->config, loop->kernels_cap, err);
+    if (status)
+        return status;
     threads_set(loop->config.resources.threads_per_trial);
     status = data_open(&loop->config, loop->config.run.cache, &loop->data, err);
     if (status)
         return status;
-    trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION, TRAINER_LOOP_QUEUE,
+    trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION,
+                              kernel_names_wanted(&loop->config), TRAINER_LOOP_QUEUE,
                               &loop->output.lines);
     return trainer_output_flush(&loop->output, err);
 }
@@ -184,9 +191,9 @@ static int run_first(struct trainer_loop *loop, struct error *err)
     return status;
 }
 
-int trainer_loop_run(int in, int out, struct error *err)
+int trainer_loop_run(int in, int out, const char *kernels_cap, struct error *err)
 {
-    struct trainer_loop loop = {.in = in};
+    struct trainer_loop loop = {.in = in, .kernels_cap = kernels_cap};
     trainer_output_init(&loop.output, out);
     int status = start(&loop, err);
     while (!status && !loop.stop)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "common/text.h"
 #include "version.h"
 #include "worker/data/data.h"
+#include "worker/kernel_choice.h"
 #include "worker/trainer_loop.h"
 #include "worker/trainer_time.h"
 
@@ -26,7 +28,9 @@ static const char usage[] =
     "the\n"
     "             configured data's shape and print images a second and more as JSON\n"
     "  --help     this text\n"
-    "  --version  the version\n";
+    "  --version  the version\n"
+    "\n"
+    "ARCHWAY_KERNELS=NAME in the environment forces faster instruction sets off.\n";
 
 static int time_architecture(const char *path, double seconds, struct error *err)
 {
@@ -35,6 +39,8 @@ static int time_architecture(const char *path, double seconds, struct error *err
     struct trainer_time time;
     json_error_t wrong;
     int status = config_read(path, &config, err);
+    if (!status)
+        status = kernel_choice_settle(&config, getenv(KERNEL_CHOICE_VARIABLE), err);
     if (!status)
         status = data_inspect(&config, &facts, err);
     if (status)
@@ -61,7 +67,8 @@ static int run(int argc, char **argv, struct error *err)
 {
     double seconds = 2;
     if (argc == 1)
-        return trainer_loop_run(STDIN_FILENO, STDOUT_FILENO, err);
+        return trainer_loop_run(STDIN_FILENO, STDOUT_FILENO,
+                                getenv(KERNEL_CHOICE_VARIABLE), err);
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return fputs(usage, stdout) < 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/kernel_names.h"
 #include "common/rng.h"
 #include "common/space/conv_chain.h"
 #include "worker/child_conv.h"
@@ -37,7 +38,8 @@ static int timing_init(struct timing *t, const struct config *config,
         .max_batch = smaller(config->trainer.builtin.batch,
                              facts->train > 0 ? facts->train : facts->train_images),
         .threads = config->resources.threads_per_trial,
-        .memory_limit = (size_t)config->resources.memory_per_trial};
+        .memory_limit = (size_t)config->resources.memory_per_trial,
+        .kernels = kernel_names_wanted(config)};
     struct nn_shape image = {facts->height, facts->width, facts->channels};
     int status = child_conv_new(chain, image, facts->classes, &options, &t->graph, err);
     if (!status)
@@ -117,6 +119,7 @@ static void measure(struct timing *t, const struct config *config,
                            (moments * params + t->floats) * sizeof(float));
     ret->batch = t->batch;
     ret->threads = config->resources.threads_per_trial;
+    ret->kernels = nn_graph_kernels(t->graph);
 }
 
 int trainer_time(const struct config *config, const struct data_facts *facts,
@@ -142,10 +145,11 @@ int trainer_time(const struct config *config, const struct data_facts *facts,
 
 json_t *trainer_time_to_json(const struct trainer_time *time)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i}", "images_per_second",
-                     time->images_per_second, "validation_images_per_second",
-                     time->validation_images_per_second, "seconds_per_trial",
-                     time->seconds_per_trial, "params", time->params, "flops",
-                     time->flops, "memory", time->memory, "batch", time->batch, "threads",
-                     time->threads, "steps", time->steps);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i, s:s}",
+                     "images_per_second", time->images_per_second,
+                     "validation_images_per_second", time->validation_images_per_second,
+                     "seconds_per_trial", time->seconds_per_trial, "params", time->params,
+                     "flops", time->flops, "memory", time->memory, "batch", time->batch,
+                     "threads", time->threads, "steps", time->steps, "kernels",
+                     time->kernels);
 }

@@ -17,6 +17,7 @@ struct trainer_time {
     double params, flops;      /* flops: forward, per image */
     double memory;             /* bytes of network, optimiser and a batch */
     int batch, threads, steps; /* steps timed */
+    const char *kernels;       /* that were timed; static */
 };
 
 /* Train the child of `architecture` (see space_to_json) for about `seconds` (at least one

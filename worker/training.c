@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/kernel_names.h"
 #include "common/rng.h"
 #include "common/text.h"
 #include "worker/child_conv.h"
@@ -58,7 +59,8 @@ static int build(struct training *t, const struct config *config,
         return refuse_memory(buffers, limit, err);
     struct nn_graph_options options = {.max_batch = t->batch,
                                        .threads = config->resources.threads_per_trial,
-                                       .memory_limit = limit ? limit - buffers : 0};
+                                       .memory_limit = limit ? limit - buffers : 0,
+                                       .kernels = kernel_names_wanted(config)};
     struct nn_shape image = {facts->height, facts->width, facts->channels};
     int status = child_conv_new(chain, image, facts->classes, &options, &t->graph, err);
     if (status)

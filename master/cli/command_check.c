@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/kernel_names.h"
 #include "master/cli/estimate.h"
 #include "master/cli/output.h"
 #include "master/cli/run_common.h"
@@ -22,6 +23,19 @@ static void format_data(const struct data_facts *f, struct text *out)
     if (f->test_images > 0)
         text_append(out, ", %d for test", f->test_images);
     text_append(out, "\n");
+}
+
+/* What would train here, "" with an external trainer. On the nodes of a cluster it may be
+ * something else; a search tells. */
+static int pick_kernels(const struct config *config, const struct services *services,
+                        char ret[TRIAL_KERNELS], struct error *err)
+{
+    char names[KERNEL_NAMES];
+    ret[0] = '\0';
+    int status = services->list_kernels(names, sizeof names, err);
+    if (status == 0 && config->trainer.command_count == 0)
+        status = kernel_names_pick(config, names, ret, err);
+    return status;
 }
 
 static void format_space(const struct estimate *e, struct text *out)
@@ -95,11 +109,14 @@ static void format_time(const struct estimate *e, const struct config *config,
 }
 
 static void format_findings(const struct config *config, const struct data_facts *facts,
-                            const struct estimate *e, struct text *out)
+                            const char *kernels, const struct estimate *e,
+                            struct text *out)
 {
     bool timed = isfinite(e->mean_seconds);
     text_append(out, "\n# Findings\n#\n");
     format_data(facts, out);
+    if (*kernels)
+        text_append(out, "# kernels    %s on this machine\n", kernels);
     format_space(e, out);
     format_children(e, timed, out);
     if (timed)
@@ -116,12 +133,15 @@ static int run_check(const struct invocation *in, int *ret_exit, struct error *e
     struct config *config = calloc(1, sizeof *config);
     struct data_facts facts = {0};
     struct estimate estimate;
+    char kernels[TRIAL_KERNELS];
     struct text out;
     text_init(&out);
     int status = config ? config_read(file, config, err)
                         : error_set(err, ERROR_SYSTEM, "no memory for the configuration");
     if (status == 0)
         status = run_apply_options(in, file, config, err);
+    if (status == 0)
+        status = pick_kernels(config, in->services, kernels, err);
     if (status == 0)
         status = in->services->inspect(config, &facts, err);
     bool timing = !command_value(in, "no-timing") && status == 0 &&
@@ -133,7 +153,7 @@ static int run_check(const struct invocation *in, int *ret_exit, struct error *e
         text_append(&out, "%s", yaml ? yaml : "");
         out.failed |= !yaml;
         free(yaml);
-        format_findings(config, &facts, &estimate, &out);
+        format_findings(config, &facts, kernels, &estimate, &out);
         status = output_text(&out, err);
     }
     free(config);

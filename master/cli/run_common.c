@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/kernel_names.h"
 #include "common/text.h"
 #include "master/dispatcher.h"
 #include "master/stop.h"
@@ -53,7 +54,10 @@ static int be_master(const struct invocation *in, run_prepare prepare, struct wi
     if (local)
         setup.local = *local;
     setup.quiet = command_value(in, "quiet") != NULL;
-    int status = prepare(in, &storage, &setup, err);
+    char kernels[KERNEL_NAMES];
+    int status = in->services->list_kernels(kernels, sizeof kernels, err);
+    if (status == 0)
+        status = prepare(in, &storage, &setup, err);
     if (status == 0)
         status = in->services->inspect(&storage.config, &setup.facts, err);
     if (status != 0) {

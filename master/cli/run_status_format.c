@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "master/cli/output.h"
+#include "master/kernel_uses.h"
 #include "master/summary.h"
 
 static void format_state(const struct run_status *s, const char *dir, struct text *out)
@@ -111,6 +112,24 @@ static void format_slots(const struct run_status *s, struct text *out)
     text_append(out, "\n");
 }
 
+static void format_kernels(struct engine *e, struct text *out)
+{
+    struct kernel_uses uses;
+    kernel_uses_count(engine_ledger(e), &uses);
+    if (uses.count == 0)
+        return;
+    text_append(out, "  kernels     ");
+    kernel_uses_format(&uses, out);
+    text_append(out, "\n");
+}
+
+static json_t *kernels_json(struct engine *e)
+{
+    struct kernel_uses uses;
+    kernel_uses_count(engine_ledger(e), &uses);
+    return kernel_uses_json(&uses);
+}
+
 static void format_times(const struct run_status *s, struct text *out)
 {
     char elapsed[32], left[32], ago[32];
@@ -137,6 +156,7 @@ void run_status_format(const struct run_status *s, struct engine *e, const char 
     if (s->progress.over > 0)
         format_rate(s, out);
     format_slots(s, out);
+    format_kernels(e, out);
     format_times(s, out);
     text_append(out, "\n");
     if (s->progress.over > 0)
@@ -226,6 +246,7 @@ json_t *run_status_json(const struct run_status *s, struct engine *e, const char
     json_object_set_new(o, "slots", json_integer(s->slots));
     json_object_set_new(o, "busy", json_integer(s->busy));
     json_object_set_new(o, "used", output_number(s->used));
+    json_object_set_new(o, "kernels", kernels_json(e));
     json_object_set_new(o, "seconds", output_number(s->elapsed));
     json_object_set_new(o, "seconds_left", output_number(s->left));
     json_object_set_new(o, "sessions", json_integer((json_int_t)s->reading.sessions));

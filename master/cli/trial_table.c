@@ -141,6 +141,8 @@ static void csv_row(const struct space *space, const struct trial *t, struct tex
     text_append(out, ",");
     for (int i = 0; i < t->architecture->count; i++)
         text_append(out, "%s%u", i ? " " : "", t->architecture->tokens[i]);
+    text_append(out, ",");
+    csv_text(t->kernels, out);
     text_append(out, "\r\n");
 }
 
@@ -149,7 +151,7 @@ void trial_csv(const struct space *space, const struct trial *const *list, size_
 {
     text_append(out, "trial,arm,state,metric,reward,seconds,params,flops,seed,attempts,worker,"
                      "slot,policy_version,log_probability,epochs,same_as,failure,reason,"
-                     "proposed_at,finished_at,depth,layers,tokens\r\n");
+                     "proposed_at,finished_at,depth,layers,tokens,kernels\r\n");
     for (size_t i = 0; i < count; i++)
         csv_row(space, list[i], out);
 }

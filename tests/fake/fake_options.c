@@ -34,6 +34,7 @@ static const struct option {
     {"--no-ready", FLAG, offsetof(struct fake_options, no_ready)},
     {"--start-text", TEXT, offsetof(struct fake_options, start_text)},
     {"--child", TEXT, offsetof(struct fake_options, child)},
+    {"--kernels", TEXT, offsetof(struct fake_options, kernels)},
     {"--complaint", TEXT, offsetof(struct fake_options, complaint)},
 };
 

@@ -21,6 +21,7 @@ struct fake_options {
     int start_exit;         /* exits with this status instead of getting ready */
     const char *start_text; /* writes this line before "ready" */
     const char *child;      /* file for the pid of a child process that sleeps */
+    const char *kernels;    /* variable whose value it says it computes with, if set */
     const char *complaint;  /* last line on standard error before a crash or exit */
 };
 

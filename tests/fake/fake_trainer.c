@@ -290,9 +290,11 @@ static void get_ready(struct fake *f)
         hang(f);
     if (o->start_text)
         say(f, "%s\n", o->start_text);
+    const char *kernels = o->kernels ? getenv(o->kernels) : NULL;
     say(f,
         "{\"type\":\"ready\",\"protocol\":1,\"name\":\"fake\",\"version\":\"1\","
-        "\"queue\":%d}\n",
+        "%s%s%s\"queue\":%d}\n",
+        kernels ? "\"kernels\":\"" : "", kernels ? kernels : "", kernels ? "\"," : "",
         o->queue);
 }
 

@@ -39,7 +39,8 @@ def dump_trials(table):
             "proposed_at", "finished_at")]
         words.append(",".join(str(t) for t in row["tokens"]))
         reason = row["reason"]
-        words.append(reason.decode() if isinstance(reason, bytes) else reason or "")
+        reason = reason.decode() if isinstance(reason, bytes) else reason or ""
+        words.append(row["kernels"].decode() + "|" + reason)
         print("trial", *words)
 
 
@@ -56,6 +57,8 @@ def dump(file):
     print("meta", *(meta[k] for k in ("version", "seed", "name", "trials", "told",
                                       "journal_offset", "complete")))
     assert meta["archway"] and meta["space"] and meta["strategy"] and meta["config"]
+    assert set(meta["kernels"].split()) <= {
+        word for row in file["trials"][()] for word in row["kernels"].decode().split()}
     assert len(meta["created"]) == 20
     hours = file["hours"].attrs
     print("hours", *(bits(hours[k], "<d") for k in ("trained", "failed", "lost", "saved",

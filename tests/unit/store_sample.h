@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,8 @@ static inline struct trial sample_trial(struct rng *rng, uint64_t id, uint32_t e
                       .proposed_at = sample_double(rng),
                       .finished_at = sample_double(rng),
                       .epoch_count = rng_below(rng, epochs + 1)};
+    if (rng_below(rng, 3) > 0)
+        snprintf(t.kernels, sizeof t.kernels, "kernels %u", rng_u32(rng));
     if (t.state == TRIAL_WAITING || t.state == TRIAL_SAVED)
         t.same_as = rng_below(rng, (uint32_t)id);
     t.architecture = calloc(1, sizeof *t.architecture);

@@ -25,6 +25,7 @@ struct seen {
     int attempt, failure;
     uint32_t epochs;
     double seconds, params;
+    char kernels[TRIAL_KERNELS];
     float accuracy; /* of the last epoch; NAN without */
     char reason[600];
 };
@@ -60,7 +61,7 @@ static struct rig *rig_new(double start_timeout)
     bytes_init(&rig->out);
     ck_assert_int_eq(wire_local_open(&rig->master, &rig->wire, &rig->err), 0);
     struct agent_options options = {"/nonexistent/archway-trainer", &rig->clock,
-                                    start_timeout};
+                                    start_timeout, NULL};
     ck_assert_msg(agent_new(rig->wire, &options, &rig->agent, &rig->err) == 0, "%s",
                   rig->err.text);
     rig->status = 1;
@@ -97,6 +98,7 @@ static void note_result(struct rig *rig, const struct message_result *r)
     s->epochs = r->epoch_count;
     s->seconds = r->seconds;
     s->params = r->params;
+    memcpy(s->kernels, r->kernels, sizeof s->kernels);
     s->accuracy = r->epoch_count ? r->epochs[r->epoch_count - 1].val_accuracy : NAN;
     snprintf(s->reason, sizeof s->reason, "%s", r->reason);
 }
@@ -299,6 +301,36 @@ START_TEST(nonsense_of_the_master_ends_the_rank)
     ck_assert_int_eq(rig->status, ERROR_PEER);
     rig_free(rig);
     agent_free(NULL);
+}
+END_TEST
+
+START_TEST(a_cap_that_is_no_kernels_is_said_and_ends_it)
+{
+    struct rig *rig = calloc(1, sizeof *rig);
+    struct agent_options options = {.clock = &clock_system, .kernels_cap = "sse"};
+    ck_assert_ptr_nonnull(rig);
+    bytes_init(&rig->in);
+    ck_assert_int_eq(wire_local_open(&rig->master, &rig->wire, &rig->err), 0);
+    ck_assert_int_eq(agent_new(rig->wire, &options, &rig->agent, &rig->err), ERROR_INPUT);
+    ck_assert_ptr_nonnull(strstr(rig->err.text, "'sse'"));
+    ck_assert_ptr_null(rig->agent);
+    rig_receive(rig);
+    ck_assert_int_eq(rig->bye, 1);
+    ck_assert_ptr_nonnull(strstr(rig->bye_reason, "'sse'"));
+    rig_free(rig);
+}
+END_TEST
+
+START_TEST(it_says_what_trains)
+{
+    struct rig *rig = rig_start("--null --kernels FAKE_KERNELS", 1);
+    ck_assert_int_eq(setenv("FAKE_KERNELS", "abacus", 1), 0);
+    rig_task(rig, 0, 0, 60);
+    RIG_UNTIL(rig, 10, rig->result_count == 1);
+    unsetenv("FAKE_KERNELS");
+    ck_assert_str_eq(rig->results[0].kernels, "abacus");
+    ck_assert(kernel_names_contain(rig->hello.kernels, "generic"));
+    rig_finish(rig);
 }
 END_TEST
 
@@ -638,7 +670,9 @@ START_TEST(standard_error_is_kept)
 }
 END_TEST
 
-UNIT_MAIN("agent", nonsense_of_the_master_ends_the_rank, it_introduces_itself,
+UNIT_MAIN("agent", nonsense_of_the_master_ends_the_rank,
+          a_cap_that_is_no_kernels_is_said_and_ends_it, it_says_what_trains,
+          it_introduces_itself,
           tasks_come_back_as_results, curves_arrive_epoch_by_epoch,
           every_failure_costs_one_attempt, a_timeout_ends_the_whole_group,
           waiting_does_not_count_as_running, cancelled_attempts_have_no_result,

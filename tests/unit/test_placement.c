@@ -203,6 +203,38 @@ START_TEST(a_core_in_two_slots_is_found)
 }
 END_TEST
 
+START_TEST(kernels_that_a_rank_lacks_are_refused)
+{
+    start(1, 0, 1);
+    snprintf(rank_on("a", "0", "")->kernels, KERNEL_NAMES, "avx512 avx2 generic");
+    snprintf(rank_on("b", "0", "")->kernels, KERNEL_NAMES, "avx2 generic");
+    config.trainer.builtin.kernels = KERNELS_AVX512;
+    refused(ERROR_INPUT, "rank 2 on b: trainer.builtin.kernels is avx512");
+    config.trainer.command_count = 1; /* whose business it is */
+    gives("1:0/ 2:0/");
+}
+END_TEST
+
+START_TEST(the_kernels_of_a_slot_are_known)
+{
+    struct placement p;
+    start(1, 0, 1);
+    snprintf(rank_on("a", "0", "")->kernels, KERNEL_NAMES, "avx512 avx2 generic");
+    snprintf(rank_on("b", "0", "")->kernels, KERNEL_NAMES, "avx2 generic");
+    ck_assert_int_eq(placement_make(&config, workers, count, &p, NULL), 0);
+    ck_assert_str_eq(p.slots[0].kernels, "avx512");
+    ck_assert_str_eq(p.slots[1].kernels, "avx2");
+    placement_fini(&p);
+    config.trainer.builtin.kernels = KERNELS_AVX2;
+    ck_assert_int_eq(placement_make(&config, workers, count, &p, NULL), 0);
+    ck_assert_str_eq(p.slots[0].kernels, "avx2");
+    char *json = placement_json(&p);
+    ck_assert_ptr_nonnull(strstr(json, "\"kernels\": \"avx2\""));
+    free(json);
+    placement_fini(&p);
+}
+END_TEST
+
 START_TEST(the_numa_node_of_a_slot_is_known)
 {
     struct placement p = {0};
@@ -228,4 +260,5 @@ UNIT_MAIN("placement", what_is_no_list_of_cores_is_refused,
           cores_given_in_part_go_to_whom_they_serve, a_quota_is_shared_by_the_ranks,
           devices_are_dealt_out_once, memory_limits_the_slots,
           oversubscribed_slots_are_not_pinned, a_core_in_two_slots_is_found,
+          kernels_that_a_rank_lacks_are_refused, the_kernels_of_a_slot_are_known,
           the_numa_node_of_a_slot_is_known)

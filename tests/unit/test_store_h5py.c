@@ -86,7 +86,7 @@ static void expect_trial(struct text *out, const struct trial *t)
     text_append(out, "%s", " ");
     for (int i = 0; i < t->architecture->count; i++)
         text_append(out, "%s%u", i ? "," : "", t->architecture->tokens[i]);
-    text_append(out, " %s\n", t->reason ? t->reason : "");
+    text_append(out, " %s|%s\n", t->kernels, t->reason ? t->reason : "");
 }
 
 static void expect_curve(struct text *out, const struct trial *t)

@@ -44,6 +44,8 @@ START_TEST(bad_lines_have_one_clear_error)
          "ready: \"protocol\" is a string, an integer is needed"},
         {"{\"type\":\"ready\",\"protocol\":1,\"name\":{}}",
          "ready: \"name\" is an object, a string is needed"},
+        {"{\"type\":\"ready\",\"protocol\":1,\"kernels\":2}",
+         "ready: \"kernels\" is a number, a string is needed"},
         {"{\"type\":\"ready\",\"protocol\":1,\"queue\":-1}",
          "ready: \"queue\" is -1, allowed are 0 to 1024"},
         {"{\"type\":\"progress\"}", "progress: \"trial\" is missing"},
@@ -108,12 +110,18 @@ START_TEST(ready_is_read)
     ck_assert_int_eq(line.type, TRAINER_READY);
     ck_assert_int_eq(line.queue, 0);
     ck_assert_str_eq(line.name, "");
+    ck_assert_str_eq(line.kernels, "");
     ck_assert_int_eq(decode("{\"queue\":3,\"version\":\"2.1\",\"name\":\"mine\","
                             "\"extra\":[{}],\"protocol\":1,\"type\":\"ready\"}",
                             &line, NULL),
                      0);
     ck_assert_int_eq(line.queue, 3);
     ck_assert_str_eq(line.name, "mine 2.1");
+    ck_assert_int_eq(decode("{\"type\":\"ready\",\"protocol\":1,\"kernels\":\""
+                            "0123456789012345678901234567890123456789\"}",
+                            &line, NULL),
+                     0);
+    ck_assert_str_eq(line.kernels, "0123456789012345678901234567890");
 }
 END_TEST
 
@@ -226,12 +234,13 @@ START_TEST(what_the_trainer_writes_is_what_is_read)
     struct trainer_line line;
     struct bytes b;
     bytes_init(&b);
-    trainer_side_encode_ready("builtin", "0.1.0", 2, &b);
+    trainer_side_encode_ready("builtin", "0.1.0", "avx2", 2, &b);
     ck_assert_int_eq(b.data[b.size - 1], '\n');
     ck_assert_int_eq(trainer_decode_line((char *)b.data, b.size - 1, "val_accuracy", &line,
                                          NULL),
                      0);
     ck_assert_str_eq(line.name, "builtin 0.1.0");
+    ck_assert_str_eq(line.kernels, "avx2");
     ck_assert_int_eq(line.queue, 2);
     bytes_clear(&b);
     trainer_side_encode_progress(INT64_MAX, 3, 10000, &e, &b);

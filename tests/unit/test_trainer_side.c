@@ -197,6 +197,7 @@ START_TEST(bad_hyperparameters_change_nothing)
         {"{\"optimizer\":{\"lr\":\"fast\"}}", "trainer.builtin.optimizer.lr"},
         {"{\"optimizer\":{\"name\":\"lbfgs\"}}", "trainer.builtin.optimizer.name"},
         {"{\"optimizer\":{\"momentum\":0}}", "hyperparameters: trainer.builtin.optimizer"},
+        {"{\"kernels\":\"generic\"}", "\"kernels\" cannot differ from trial to trial"},
         {"{\"a=b\":1}", "unknown key below trainer.builtin"},
         {"{\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{\"f\":{\"g\":{\"h\":{\"i\":1}}}}}}}}}",
          "unknown key below"},

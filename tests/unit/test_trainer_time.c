@@ -55,6 +55,7 @@ START_TEST(time_measures)
     ck_assert(json_number_value(json_object_get(json, "seconds_per_trial")) > 0);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "batch")), 32);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "threads")), 1);
+    ck_assert_ptr_nonnull(json_string_value(json_object_get(json, "kernels")));
     ck_assert(json_number_value(json_object_get(json, "params")) ==
               36 + 12 + 504 + 16 + 27);
     json_decref(json);
