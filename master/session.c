@@ -127,7 +127,7 @@ static int open_dispatcher(struct session *s, struct error *err)
 }
 
 /* What earlier sessions brought counts in the line, but not in its rate. */
-static void note_history(struct session *s)
+static int note_history(struct session *s, struct error *err)
 {
     struct ledger *l = engine_ledger(s->engine);
     double hours = engine_config(s->engine)->search.hours;
@@ -141,6 +141,7 @@ static void note_history(struct session *s)
     }
     s->progress.over_before = s->progress.over;
     engine_set_listener(s->engine, session_over, s);
+    return kernel_watch_init(&s->kernels, l, s->setup->wire->size, err);
 }
 
 int session_open(struct session *s, struct error *err)
@@ -161,8 +162,9 @@ int session_open(struct session *s, struct error *err)
     free(absolute);
     engine_set_facts(s->engine, &s->setup->facts);
     stop_init(&s->stop, engine_config(s->engine)->run.time_limit, s->setup->clock);
-    note_history(s);
-    status = open_session_record(s, err);
+    status = note_history(s, err);
+    if (status == 0)
+        status = open_session_record(s, err);
     return status == 0 ? open_dispatcher(s, err) : status;
 }
 
@@ -183,6 +185,7 @@ int session_run(const struct session_setup *setup, int *ret_exit, bool *ret_lost
                 (dispatcher_lost_any(s.dispatcher) || !dispatcher_stopped(s.dispatcher));
     dispatcher_free(s.dispatcher);
     engine_free(s.engine);
+    kernel_watch_fini(&s.kernels);
     event_log_close(s.log);
     run_folder_close(s.folder);
     return status;

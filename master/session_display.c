@@ -67,6 +67,32 @@ void session_display(struct session *s)
     s->minute_at = now + 60;
 }
 
+static void warn_of_kernels(struct session *s)
+{
+    struct text t;
+    text_init(&t);
+    kernel_watch_format(&s->kernels, dispatcher_placement(s->dispatcher),
+                        engine_config(s->engine), &t);
+    if (!t.failed) {
+        session_say(s, "warning: %s", t.data);
+        event_log_text(s->log, session_wall(s), "kernels", -1, t.data);
+    }
+    text_fini(&t);
+}
+
+/* An external trainer says what it computes with when it trains, the built-in one would
+ * say what is known already. */
+static void note_placement(struct session *s, const struct placement *p)
+{
+    bool differ = false;
+    for (int i = 0; i < p->count; i++)
+        if (*p->slots[i].kernels)
+            differ |=
+                kernel_watch_note(&s->kernels, p->slots[i].rank, p->slots[i].kernels);
+    if (differ)
+        warn_of_kernels(s);
+}
+
 static void placed(struct session *s)
 {
     const struct placement *p = dispatcher_placement(s->dispatcher);
@@ -80,6 +106,7 @@ static void placed(struct session *s)
     free(table);
     free(json);
     free(path);
+    note_placement(s, p);
 }
 
 static void attempt_failed(struct session *s, const struct dispatcher_event *e)
@@ -121,5 +148,7 @@ void session_over(void *context, const struct trial *t)
 {
     struct session *s = context;
     progress_note(&s->progress, t);
+    if (t->state == TRIAL_DONE && kernel_watch_note(&s->kernels, t->worker, t->kernels))
+        warn_of_kernels(s);
     event_log_trial(s->log, session_wall(s), "trial", t, t->reason);
 }

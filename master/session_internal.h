@@ -6,6 +6,7 @@
 #include "master/dispatcher.h"
 #include "master/engine.h"
 #include "master/event_log.h"
+#include "master/kernel_watch.h"
 #include "master/progress.h"
 #include "master/run_folder.h"
 #include "master/session.h"
@@ -20,6 +21,7 @@ struct session {
     struct dispatcher *dispatcher;
     struct event_log *log;
     struct progress progress;
+    struct kernel_watch kernels;
     struct stop stop;
     double started;       /* monotonic */
     double snapshot_at, display_at, minute_at, flush_at;
