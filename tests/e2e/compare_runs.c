@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* compare-runs A B...: do these run folders hold the same history, bit for bit? Tokens,
- * seeds, metrics, rewards and duplicates of every trial, and every array of the strategies.
- * Times, places and attempts may differ. With --verify DIR: does replaying the record of
- * DIR re-make every decision and the strategies' state? Prints the first difference. */
+ * seeds, curves, kernels, rewards and duplicates of every trial, and every array of the
+ * strategies. Times, places and attempts may differ. With --verify DIR: does replaying the
+ * record of DIR re-make every decision and the strategies' state? Prints the first
+ * difference. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +14,15 @@ static int differ(const char *dir, const char *what, const char *name)
 {
     printf("%s: %s differs: %s\n", dir, what, name);
     return 1;
+}
+
+static bool curve_equal(const struct trial *a, const struct trial *b)
+{
+    size_t size = offsetof(struct trial_epoch, seconds); /* the last of an epoch */
+    bool same = a->epoch_count == b->epoch_count;
+    for (uint32_t i = 0; same && i < a->epoch_count; i++)
+        same = memcmp(&a->epochs[i], &b->epochs[i], size) == 0;
+    return same;
 }
 
 static int compare_trials(const char *dir, const struct ledger *a, const struct ledger *b)
@@ -30,6 +41,10 @@ static int compare_trials(const char *dir, const struct ledger *a, const struct 
         if (memcmp(&x->val_accuracy, &y->val_accuracy, sizeof x->val_accuracy) != 0 ||
             memcmp(&x->reward, &y->reward, sizeof x->reward) != 0)
             return differ(dir, "reward", name);
+        if (!curve_equal(x, y))
+            return differ(dir, "curve", name);
+        if (strcmp(x->kernels, y->kernels) != 0)
+            return differ(dir, "kernels", name);
     }
     return 0;
 }

@@ -126,8 +126,49 @@ class RunCase(unittest.TestCase):
         self.assertEqual(left, [])
 
 
-class History(RunCase):
+class BuiltinCase(RunCase):
+    """With the built-in trainer, on little data."""
+
+    def builtin(self, trials=6):
+        words = (('--set', 'trainer.command=[]'), ('--set', 'trainer.builtin.epochs=2'),
+                 ('--set', 'reward.last_epochs=1'), ('--set', 'space.filters=[8, 12]'),
+                 ('--set', 'space.strides=[2]'), ('--set', 'space.layers=2'),
+                 ('--set', 'search.batch=4'), ('--set', 'resources.oversubscribe=true'),
+                 ('--set', 'task.data.images=600'), ('--set', 'task.train=400'),
+                 ('--set', 'task.validation=200'), ('--set', 'run.cache=' + self.folder))
+        return ('search', self.config('--null', trials=trials)) + sum(words, ())
+
+    def kernels_of(self, run):
+        """Of each trial, in order."""
+        out, _ = self.archway('trials', run, '--format', 'json')
+        return [trial['kernels'] for trial in json.loads(out)]
+
+    def usable(self):
+        """Kernels of this machine, the fastest first."""
+        _, errors = self.archway('check', self.config('--null'), '--no-timing', '--set',
+                                 'trainer.command=[]', '--set', 'trainer.builtin.kernels=avx512',
+                                 status=None)
+        words = errors.split('can be used is: ')
+        return words[1].split(' (')[0].split() if len(words) > 1 else ['avx512', 'avx2',
+                                                                        'generic']
+
+
+class History(BuiltinCase):
     """mode sync: the same history, whoever trains."""
+
+    def test_the_builtin_trainer_gives_the_same_bits_everywhere(self):
+        for kernels in self.usable():
+            search = self.builtin(12) + ('--set', 'trainer.builtin.kernels=' + kernels,
+                                         '--quiet', '--run')
+            runs = [kernels + name for name in ('alone', 'ranks', 'slots', 'crowd')]
+            self.archway(*search, runs[0], '--slots', '1')
+            self.archway(*search, runs[1], '--slots', '1', ranks=3)
+            self.archway(*search, runs[2], '--slots', '2', ranks=2)
+            self.archway(*search, runs[3], '--slots', '3', ranks=3) # 6 trials at a time
+            self.assert_same(*runs)
+            for run in runs:
+                self.assertEqual(set(self.kernels_of(run)), {kernels})
+                self.assert_replays(run)
 
     def test_any_number_of_workers(self):
         config = self.config('--null', trials=200)
@@ -457,6 +498,113 @@ class Refusals(RunCase):
         self.refuse('resume', 'run', says=['pid'])
         process.terminate()
         process.wait(10)
+
+
+class Kernels(BuiltinCase):
+    """What trained is recorded, can be pinned, and is told where it differs."""
+
+    def mixed(self, *search, ranks=2):
+        """One rank more, which only has `generic`."""
+        more = (':', '-n', '1', '-x', 'ARCHWAY_KERNELS=generic', ARCHWAY) + search
+        return self.archway(*search, *more, ranks=ranks)
+
+    def status_of(self, run):
+        return json.loads(self.archway('status', run, '--format', 'json')[0])
+
+    def warnings(self, run):
+        return [e['text'] for e in self.events(run) if e['event'] == 'kernels']
+
+    def need_two(self):
+        if len(self.usable()) < 2:
+            self.skipTest('this machine has the generic kernels only')
+        return self.usable()[0]
+
+    def test_forced_off(self):
+        self.environment['ARCHWAY_KERNELS'] = 'generic'
+        out, _ = self.archway(*self.builtin(), '--run', 'run', ranks=3)
+        self.assertNotIn('warning', out)
+        self.assertEqual(self.warnings('run'), [])
+        self.assertEqual(self.kernels_of('run'), ['generic'] * 6)
+        self.assertEqual(self.status_of('run')['kernels'], {'generic': 6})
+        with open(self.path('run/placement.json'), encoding='utf-8') as file:
+            self.assertEqual({slot['kernels'] for slot in json.load(file)}, {'generic'})
+        os.unlink(self.path('run/snapshot.h5')) # the journal has it as well
+        if os.path.exists(self.path('run/snapshot.prev.h5')):
+            os.unlink(self.path('run/snapshot.prev.h5'))
+        self.assertEqual(self.kernels_of('run'), ['generic'] * 6)
+
+    def test_a_mixed_run_is_told(self):
+        fastest = self.need_two()
+        out, _ = self.mixed(*self.builtin(12), '--run', 'run', '--slots', '1')
+        self.assertEqual(out.count('warning: kernels differ'), 1, out)
+        (text,) = self.warnings('run')
+        self.assertIn(text, out)
+        self.assertIn(fastest + ' on rank 1', text)
+        self.assertIn('generic on rank 2', text)
+        self.assertIn('trainer.builtin.kernels: generic', text)
+        self.assertEqual(set(self.kernels_of('run')), {fastest, 'generic'})
+        counts = self.status_of('run')['kernels']
+        self.assertEqual(sum(counts.values()), 12)
+        self.assertIn('generic (%d' % counts['generic'], self.archway('status', 'run')[0])
+
+    def test_pinned_kernels_are_the_same_in_a_mixed_cluster(self):
+        search = self.builtin(8) + ('--set', 'trainer.builtin.kernels=generic', '--run')
+        out, _ = self.mixed(*search, 'mixed', '--slots', '1')
+        self.assertNotIn('warning', out)
+        self.environment['ARCHWAY_KERNELS'] = 'generic'
+        self.archway(*self.builtin(8), '--run', 'alone')
+        self.assert_same('mixed', 'alone')
+
+    def test_a_resume_with_others_is_told(self):
+        fastest = self.need_two()
+        self.archway(*self.builtin(4), '--run', 'run')
+        self.environment['ARCHWAY_KERNELS'] = 'generic'
+        out, _ = self.archway('resume', 'run', '--trials', '+4')
+        self.assertIn('earlier sessions ' + fastest, out)
+        self.assertEqual(len(self.warnings('run')), 1)
+        self.assertEqual(self.kernels_of('run'), [fastest] * 4 + ['generic'] * 4)
+        del self.environment['ARCHWAY_KERNELS']
+        self.archway('resume', 'run', '--trials', '+2', '--set',
+                     'trainer.builtin.kernels=generic')
+        self.assertEqual(self.kernels_of('run')[8:], ['generic'] * 2)
+        self.assert_replays('run')
+
+    def test_own_trainers_say_themselves(self):
+        search = ('search', self.config('--sleep', '20', '--kernels', 'FAKE_KERNELS'),
+                  '--slots', '1', '--set', 'resources.oversubscribe=true', '--run')
+        out, _ = self.archway(*search, 'silent', ranks=3)
+        self.assertEqual(self.kernels_of('silent'), [None] * 40)
+        more = (':', '-n', '1', '-x', 'FAKE_KERNELS=cuda 12', ARCHWAY) + search + ('run',)
+        out, _ = self.archway(*search, 'run', *more, ranks=2)
+        self.assertEqual(out.count('warning: kernels differ'), 1, out)
+        self.assertIn('not told on rank 1', out)
+        self.assertIn('cuda 12 on rank 2', out)
+        self.assertNotIn('trainer.builtin', out)
+        self.assertEqual(set(self.kernels_of('run')), {None, 'cuda 12'})
+
+    def test_what_cannot_be_used_is_refused(self):
+        self.environment['ARCHWAY_KERNELS'] = 'generic'
+        wrong = self.builtin() + ('--set', 'trainer.builtin.kernels=avx2', '--run', 'run')
+        check = ('check',) + wrong[1:-2]
+        for arguments, ranks in ((wrong, 0), (wrong, 3), (check, 0)):
+            _, errors = self.archway(*arguments, status=2, ranks=ranks)
+            self.assertEqual(errors.count('archway: error:'), 1, errors)
+            self.assertIn('trainer.builtin.kernels is avx2', errors)
+            self.assertFalse(os.path.exists(self.path('run')))
+        self.environment['ARCHWAY_KERNELS'] = 'sse'
+        for arguments, ranks in ((self.builtin(), 0), (self.builtin(), 3), (check, 0)):
+            _, errors = self.archway(*arguments, status=2, ranks=ranks)
+            self.assertIn("ARCHWAY_KERNELS is 'sse'", errors)
+            self.assertIn('generic', errors)
+
+    def test_a_rank_with_a_wrong_variable_is_given_up(self):
+        search = self.builtin() + ('--run', 'run')
+        more = (':', '-n', '1', '-x', 'ARCHWAY_KERNELS=sse', ARCHWAY) + search
+        self.archway(*search, *more, ranks=2, status=None)
+        (lost,) = [e for e in self.events('run') if e['event'] == 'rank_lost']
+        self.assertEqual(lost['rank'], 2)
+        self.assertIn("ARCHWAY_KERNELS is 'sse'", lost['text'])
+        self.assertEqual(self.exit_json('run')['status'], 0)
 
 
 class Training(RunCase):
