@@ -4,7 +4,7 @@
 #define ARCHWAY_WORKER_THREADS_H
 
 /* From now on every library of this process computes with `threads` threads (at least 1):
- * OpenMP, and OpenBLAS where it is linked. Denormals count as zero in this thread and
+ * OpenMP, and OpenBLAS when it is loaded later. Denormals count as zero in this thread and
  * those it starts later. Call it before the first computation. */
 void threads_set(int threads);
 

@@ -1,33 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ZCA over LAPACK's divide-and-conquer eigenvalues: 3072 values (CIFAR) are beyond what a
- * Jacobi sweep does in reasonable time. ssyevd is called by its Fortran name, because
- * Debian's OpenBLAS has LAPACK but no lapacke.h; all its integers are 32 bits wide. */
+ * Jacobi sweep does in reasonable time. Fortran keeps matrices by columns, so what it is
+ * told is the transpose of what is meant: rows x W becomes W' x rows', and the upper
+ * triangle of a symmetric matrix its lower one. */
 #include "common/nn/zca.h"
 
-#include <cblas.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The two lengths at the end are those that Fortran passes for character arguments. */
-extern void ssyevd_(const char *job, const char *part, const int *n, float *a,
-                    const int *lda, float *w, float *work, const int *work_size,
-                    int *iwork, const int *iwork_size, int *info, size_t, size_t);
+static const float one = 1, zero = 0;
 
-void zca_add(float *sums, int d, const float *rows, int n)
+/* The upper triangle of sums += rows' x rows, or = when `fresh`. */
+static void add_products(const struct blas *blas, float *sums, int d, const float *rows,
+                         int n, bool fresh)
 {
-    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, d, n, 1, rows, d, 1, sums, d);
+    blas->ssyrk("L", "N", &d, &n, &one, rows, &d, fresh ? &zero : &one, sums, &d, 1, 1);
 }
 
-void zca_apply(const float *w, int d, const float *rows, int n, float *ret)
+void zca_add(const struct blas *blas, float *sums, int d, const float *rows, int n)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, d, d, 1, rows, d, w, d, 0,
-                ret, d);
+    add_products(blas, sums, d, rows, n, false);
+}
+
+void zca_apply(const struct blas *blas, const float *w, int d, const float *rows, int n,
+               float *ret)
+{
+    blas->sgemm("N", "N", &d, &n, &d, &one, w, &d, rows, &d, &zero, ret, &d, 1, 1);
 }
 
 /* Eigenvectors into the rows of a (d, d), eigenvalues into w. The upper triangle of a
  * row-major matrix is the lower one of Fortran's. */
-static int eigen(float *a, int d, float *w, struct error *err)
+static int eigen(const struct blas *blas, float *a, int d, float *w, struct error *err)
 {
     int work_size = 1 + 6 * d + 2 * d * d, iwork_size = 3 + 5 * d, info = 0, status = 0;
     float *work = malloc((size_t)work_size * sizeof *work);
@@ -35,8 +40,8 @@ static int eigen(float *a, int d, float *w, struct error *err)
     if (!work || !iwork)
         status = error_set(err, ERROR_SYSTEM, "whitening: out of memory");
     else
-        ssyevd_("V", "L", &d, a, &d, w, work, &work_size, iwork, &iwork_size, &info, 1,
-                1);
+        blas->ssyevd("V", "L", &d, a, &d, w, work, &work_size, iwork, &iwork_size, &info,
+                     1, 1);
     if (info)
         status = error_set(err, ERROR_INPUT,
                            "whitening: no eigenvalues found for the covariance");
@@ -62,8 +67,9 @@ static void scale_vectors(float *vectors, const float *values, int d, double eps
 {
     for (int i = 0; i < d; i++) {
         double value = values[i] > 0 ? values[i] : 0; /* below 0 by rounding only */
-        cblas_sscal(d, (float)(1 / sqrt(sqrt(value + epsilon))), vectors + (size_t)i * d,
-                    1);
+        float factor = (float)(1 / sqrt(sqrt(value + epsilon)));
+        for (int j = 0; j < d; j++)
+            vectors[(size_t)i * (size_t)d + (size_t)j] *= factor;
     }
 }
 
@@ -75,7 +81,8 @@ static void copy_upper_to_lower(float *a, int d)
             a[i * n + j] = a[j * n + i];
 }
 
-int zca_finish(float *sums, int d, double count, double epsilon, struct error *err)
+int zca_finish(const struct blas *blas, float *sums, int d, double count, double epsilon,
+               struct error *err)
 {
     size_t size = (size_t)d * (size_t)d;
     float *vectors = malloc(size * sizeof *vectors),
@@ -92,11 +99,11 @@ int zca_finish(float *sums, int d, double count, double epsilon, struct error *e
         goto out;
     }
     memcpy(vectors, sums, size * sizeof *vectors);
-    status = eigen(vectors, d, values, err);
+    status = eigen(blas, vectors, d, values, err);
     if (status)
         goto out;
     scale_vectors(vectors, values, d, epsilon * mean);
-    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, d, d, 1, vectors, d, 0, sums, d);
+    add_products(blas, sums, d, vectors, d, true);
     copy_upper_to_lower(sums, d);
 out:
     free(vectors);

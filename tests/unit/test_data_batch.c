@@ -2,6 +2,7 @@
 #include "data_files.h"
 #include "unit.h"
 
+#include <dlfcn.h>
 #include <math.h>
 
 #include "common/nn/zca.h"
@@ -48,6 +49,35 @@ static float *all_images(const struct dataset *d, int n, int values)
     return images;
 }
 
+static bool openblas_is_loaded(void)
+{
+    return dlopen("libopenblas.so.0", RTLD_NOW | RTLD_NOLOAD) != NULL;
+}
+
+START_TEST(a_blas_that_is_missing_is_named)
+{
+    static const char *const names[] = {"libnone.so", "/none/libopenblas.so", NULL};
+    static const char *const others[] = {"libc.so.6", NULL};
+    struct blas blas = {0};
+    struct error err;
+    ck_assert_int_eq(blas_load_from(names, &blas, &err), ERROR_SYSTEM);
+    ck_assert_ptr_nonnull(strstr(err.text, "cannot load OpenBLAS: /none/libopenblas.so"));
+    ck_assert_int_eq(blas_load_from(others, &blas, &err), ERROR_SYSTEM);
+    ck_assert_ptr_nonnull(strstr(err.text, "no function sgemm_"));
+    ck_assert(!blas.sgemm);
+}
+END_TEST
+
+/* Its threads and tables are most of what the start of a program costs. */
+START_TEST(openblas_is_loaded_for_zca_alone)
+{
+    data_close(open_data(WHITEN_CHANNEL));
+    ck_assert(!openblas_is_loaded());
+    data_close(open_data(WHITEN_ZCA));
+    ck_assert(openblas_is_loaded());
+}
+END_TEST
+
 START_TEST(channels_get_mean_0_and_deviation_1)
 {
     struct dataset *d = open_data(WHITEN_CHANNEL);
@@ -73,26 +103,28 @@ START_TEST(zca_inverts_the_covariance)
     static float rows[N][D], out[N][D];
     float w[D * D] = {0}, c[D * D] = {0};
     struct rng rng;
+    struct blas blas;
+    ck_assert_int_eq(blas_load(&blas, NULL), 0);
     rng_init(&rng, 11, RNG_TEST, 0);
     for (int i = 0; i < N; i++) {
         float common = (float)rng_normal(&rng);
         for (int j = 0; j < D; j++)
             rows[i][j] = common * (float)j + (float)rng_normal(&rng);
     }
-    zca_add(w, D, rows[0], N / 2);
-    zca_add(w, D, rows[N / 2], N / 2);
+    zca_add(&blas, w, D, rows[0], N / 2);
+    zca_add(&blas, w, D, rows[N / 2], N / 2);
     for (int i = 0; i < D; i++)
         for (int j = 0; j < D; j++)
             c[i * D + j] = i <= j ? w[i * D + j] / N : w[j * D + i] / N;
-    ck_assert_int_eq(zca_finish(w, D, N, 1e-9, NULL), 0);
+    ck_assert_int_eq(zca_finish(&blas, w, D, N, 1e-9, NULL), 0);
     float wc[D * D], identity[D * D];
-    zca_apply(c, D, w, D, wc);
-    zca_apply(w, D, wc, D, identity);
+    zca_apply(&blas, c, D, w, D, wc);
+    zca_apply(&blas, w, D, wc, D, identity);
     for (int i = 0; i < D * D; i++) {
         ck_assert_float_eq_tol(identity[i], i % (D + 1) == 0, 1e-3);
         ck_assert_float_eq_tol(w[i], w[i % D * D + i / D], 1e-6);
     }
-    zca_apply(w, D, rows[0], N, out[0]);
+    zca_apply(&blas, w, D, rows[0], N, out[0]);
     double product = 0;
     for (int i = 0; i < N; i++)
         product += (double)out[i][3] * (double)out[i][4] / N;
@@ -104,9 +136,11 @@ START_TEST(zca_refuses_what_has_no_covariance)
 {
     float w[4] = {0}, bad[4] = {NAN, 0, 0, 1};
     struct error err;
-    ck_assert_int_eq(zca_finish(w, 2, 5, 0.1, &err), ERROR_INPUT);
+    struct blas blas;
+    ck_assert_int_eq(blas_load(&blas, NULL), 0);
+    ck_assert_int_eq(zca_finish(&blas, w, 2, 5, 0.1, &err), ERROR_INPUT);
     ck_assert_ptr_nonnull(strstr(err.text, "do not differ"));
-    ck_assert_int_eq(zca_finish(bad, 2, 5, 0.1, &err), ERROR_INPUT);
+    ck_assert_int_eq(zca_finish(&blas, bad, 2, 5, 0.1, &err), ERROR_INPUT);
     config.task.data.height = config.task.data.width = 37; /* 37 * 37 * 3 > 4096 */
     config.task.data.whiten = WHITEN_ZCA;
     data_files_refused(&config, cache, "at most 4096 values", "have 4107");
@@ -220,7 +254,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {channels_get_mean_0_and_deviation_1,
+    const TTest *const tests[] = {a_blas_that_is_missing_is_named,
+                                  openblas_is_loaded_for_zca_alone,
+                                  channels_get_mean_0_and_deviation_1,
                                   zca_inverts_the_covariance,
                                   zca_refuses_what_has_no_covariance,
                                   zca_whitens_the_training_images,

@@ -16,6 +16,7 @@ enum { ZCA_BLOCK = 512 /* images */ };
 static const double zca_epsilon = 0.01;
 
 struct data_zca {
+    struct blas blas;
     size_t values;
     float *mean;  /* (values), of bytes / 255 */
     float *w;     /* (values, values) */
@@ -117,13 +118,18 @@ int data_zca_new(const uint8_t *images, const uint32_t *order, size_t count,
         status = error_set(err, ERROR_SYSTEM, "whitening: out of memory");
         goto out;
     }
+    status = blas_load(&z->blas, err);
+    if (status) {
+        error_prefix(err, "task.data.whiten: zca");
+        goto out;
+    }
     find_mean(z, images, order, count);
     for (size_t i = 0; i < count; i += ZCA_BLOCK) {
         size_t n = block_size(count, i);
         centre(z, images, order, i, n);
-        zca_add(z->w, (int)values, z->block, (int)n);
+        zca_add(&z->blas, z->w, (int)values, z->block, (int)n);
     }
-    status = zca_finish(z->w, (int)values, (double)count, zca_epsilon, err);
+    status = zca_finish(&z->blas, z->w, (int)values, (double)count, zca_epsilon, err);
 out:
     if (status)
         data_zca_free(z);
@@ -138,6 +144,6 @@ void data_zca_apply(const struct data_zca *z, const uint8_t *images,
     for (size_t i = 0; i < count; i += ZCA_BLOCK) {
         size_t n = block_size(count, i);
         centre(z, images, order, i, n);
-        zca_apply(z->w, (int)z->values, z->block, (int)n, ret + i * z->values);
+        zca_apply(&z->blas, z->w, (int)z->values, z->block, (int)n, ret + i * z->values);
     }
 }
