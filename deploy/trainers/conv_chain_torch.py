@@ -123,6 +123,16 @@ def read_orders(orders, cancelled):
     orders.put({"type": "stop"})
 
 
+def kernels(device):
+    """What decides about the bits of a result: the GPU's model or the instruction set."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    for line in torch.__config__.show().splitlines():
+        if "CPU capability usage:" in line:
+            return "torch " + line.split(":")[1].strip().lower()
+    return "torch"
+
+
 def main():
     orders, cancelled = queue.Queue(), set()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -132,7 +142,8 @@ def main():
         if order["type"] == "hello":
             torch.set_num_threads(order["threads"])
             data = load(order["task"], order.get("seed", 0))
-            say(type="ready", protocol=1, name="conv-chain-torch", version=torch.__version__)
+            say(type="ready", protocol=1, name="conv-chain-torch", version=torch.__version__,
+                kernels=kernels(device))
         elif order["type"] == "task":
             try:
                 run(order, settings, data, device, cancelled)

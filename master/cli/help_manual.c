@@ -93,8 +93,8 @@ static const char *const files[][2] = {
 static const char *const variables[][2] = {
     {"ARCHWAY_TRAINER", "The built-in trainer's program, where it is not beside archway."},
     {"ARCHWAY_KERNELS",
-     "avx512, avx2 or generic: all faster instruction sets are forced off, as if the processor "
-     "lacked them. trainer.builtin.kernels chooses among what is left."},
+     "avx512, avx2 or generic: children are trained with nothing faster, as if the processor "
+     "lacked it. trainer.builtin.kernels chooses among what is left."},
     {"TMPDIR", "Folder of prepared data unless run.cache names another."},
     {"SLURM_JOB_END_TIME", "The run stops in order before this time."},
     {"CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES", "Devices that slots may be given."},
