@@ -6,10 +6,26 @@
 
 #include <dlfcn.h>
 #include <omp.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char *const openblas[] = {"libopenblas.so.0",
                                        NN_BLAS_FOLDER "/libopenblas.so.0",
                                        NN_BLAS_FOLDER "/libopenblas.so", NULL};
+
+/* OpenBLAS names instruction sets by the first processors that had them. */
+static const char *const cores[][2] = {
+#ifdef __x86_64__
+    {"avx512", "SkylakeX"}, {"avx2", "Haswell"}, {"generic", "Prescott"},
+#endif
+    {NULL, NULL}};
+
+void blas_choose(const char *kernels)
+{
+    for (int i = 0; kernels && cores[i][0]; i++)
+        if (strcmp(kernels, cores[i][0]) == 0)
+            setenv("OPENBLAS_CORETYPE", cores[i][1], 0);
+}
 
 /* A function pointer from a data pointer: POSIX allows what C does not. */
 static int find(void *library, const char *name, void *ret, struct error *err)

@@ -24,6 +24,10 @@ struct blas {
                    int *iwork, const int *iwork_size, int *info, size_t, size_t);
 };
 
+/* Before the process loads it: compute with the instruction set of these kernels (a name
+ * of kernels.h), so that their results are the same on processors that have more. NULL, an
+ * unknown name, or OPENBLAS_CORETYPE in the environment leave things as they are. */
+void blas_choose(const char *kernels);
 /* OpenBLAS, with as many threads as OpenMP has. It stays loaded until the process ends,
  * because its threads do. ERROR_SYSTEM, with the loader's reason, where it is missing. */
 int blas_load(struct blas *ret, struct error *err);

@@ -78,6 +78,37 @@ START_TEST(openblas_is_loaded_for_zca_alone)
 }
 END_TEST
 
+#ifdef __x86_64__
+/* What OpenBLAS says that it computes for. */
+static const char *core_of_openblas(void)
+{
+    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_NOLOAD);
+    const char *(*name)(void);
+    ck_assert_ptr_nonnull(library);
+    *(void **)&name = dlsym(library, "openblas_get_corename");
+    ck_assert_ptr_nonnull(*(void **)&name);
+    return name();
+}
+
+START_TEST(zca_computes_with_the_kernels_of_the_run)
+{
+    unsetenv("OPENBLAS_CORETYPE");
+    config.trainer.builtin.kernels = KERNELS_GENERIC;
+    data_close(open_data(WHITEN_ZCA));
+    ck_assert_str_eq(core_of_openblas(), "Prescott");
+}
+END_TEST
+
+START_TEST(the_environment_of_openblas_prevails)
+{
+    setenv("OPENBLAS_CORETYPE", "Nehalem", 1);
+    config.trainer.builtin.kernels = KERNELS_GENERIC;
+    data_close(open_data(WHITEN_ZCA));
+    ck_assert_str_eq(getenv("OPENBLAS_CORETYPE"), "Nehalem");
+}
+END_TEST
+#endif
+
 START_TEST(channels_get_mean_0_and_deviation_1)
 {
     struct dataset *d = open_data(WHITEN_CHANNEL);
@@ -256,6 +287,10 @@ int main(void)
 {
     const TTest *const tests[] = {a_blas_that_is_missing_is_named,
                                   openblas_is_loaded_for_zca_alone,
+#ifdef __x86_64__
+                                  zca_computes_with_the_kernels_of_the_run,
+                                  the_environment_of_openblas_prevails,
+#endif
                                   channels_get_mean_0_and_deviation_1,
                                   zca_inverts_the_covariance,
                                   zca_refuses_what_has_no_covariance,

@@ -106,12 +106,19 @@ START_TEST(what_matters_is_in_the_name)
     open_close();
     ck_assert_int_eq(data_files_count(cache, ".bin"), 5);
     config.trainer.builtin.batch = 77; /* does not matter */
+    config.trainer.builtin.kernels = KERNELS_GENERIC; /* only to ZCA */
     open_close();
     ck_assert_int_eq(data_files_count(cache, ".bin"), 5);
     usleep(20000);
     data_files_idx_set(folder, 0, ""); /* another time of change */
     open_close();
     ck_assert_int_eq(data_files_count(cache, ".bin"), 6);
+    config.task.data.whiten = WHITEN_ZCA;
+    open_close();
+    ck_assert_int_eq(data_files_count(cache, ".bin"), 7);
+    config.trainer.builtin.kernels = KERNELS_AUTO;
+    open_close();
+    ck_assert_int_eq(data_files_count(cache, ".bin"), 8);
 }
 END_TEST
 

@@ -10,11 +10,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/kernel_names.h"
+#include "common/nn/blas.h"
 #include "worker/data/data_private.h"
 
 enum { CONTENT_VERSION = 1 };
 
-/* Everything that the prepared file depends on. */
+/* Everything that the prepared file depends on. ZCA is the one thing in it that is summed
+ * in an order of the processor's. */
 static void write_key(const struct config *config, const struct data_source *s,
                       const struct data_facts *f, struct bytes *key)
 {
@@ -33,6 +36,8 @@ static void write_key(const struct config *config, const struct data_source *s,
                            (int)geteuid()};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         bytes_put_u32(key, (uint32_t)numbers[i]);
+    if (config->task.data.whiten == WHITEN_ZCA)
+        bytes_put_u32(key, (uint32_t)config->trainer.builtin.kernels);
     bytes_put_u64(key, config->seed);
     for (int i = 0; i < s->file_count; i++) {
         char *real = realpath(s->files[i].path, NULL);
@@ -110,10 +115,12 @@ static int fill(struct dataset *d, void *context, struct error *err)
     if (status)
         return status;
     data_split_order(f->config->seed, d->facts.train_images, f->order);
-    if (d->whiten == WHITEN_ZCA)
+    if (d->whiten == WHITEN_ZCA) {
+        blas_choose(kernel_names_wanted(f->config));
         status =
             data_zca_new(f->images[SET_TRAIN], f->order, (size_t)d->counts[DATA_TRAIN],
                          dataset_values(d), &zca, err);
+    }
     if (status)
         return status;
     for (int p = 0; p < DATA_PARTS; p++)
