@@ -11,7 +11,6 @@
 #include <time.h>
 
 #include "common/nn/graph.h"
-#include "common/nn/kernels.h"
 #include "common/rng.h"
 
 enum { PIXELS = CHILD_SIDE * CHILD_SIDE, CLASSES = 10, STEPS_MIN = 3, STEPS_MAX = 1000 };
@@ -82,20 +81,34 @@ static double pairs(int in, int out, int stride, int before, int taps)
     return sum;
 }
 
-/* Forward, weight gradient, and data gradient but for the first layer. */
-double child_flops(const struct child *child)
+double child_conv_flops(const struct nn_conv *s)
+{
+    return 2.0 * s->c * s->k * pairs(s->h, s->oh, s->stride, s->top, s->kh) *
+           pairs(s->w, s->ow, s->stride, s->left, s->kw);
+}
+
+struct nn_conv child_conv(const struct child *child, int layer)
 {
     int side = CHILD_SIDE, c = 1;
-    double flops = 0;
-    for (int i = 0; i < CHILD_LAYERS; i++) {
+    for (int i = 0;; i++) {
         const struct child_layer *l = &child->layers[i];
         struct nn_conv s = nn_conv_make(side, side, c, l->kh, l->kw, l->k, l->stride);
-        flops += 2.0 * (i ? 3 : 2) * c * l->k * pairs(s.h, s.oh, s.stride, s.top, s.kh) *
-                 pairs(s.w, s.ow, s.stride, s.left, s.kw);
+        if (i == layer)
+            return s;
         side = s.oh;
         c = l->k;
     }
-    return flops + 2.0 * 3 * c * CLASSES;
+}
+
+/* Forward, weight gradient, and data gradient but for the first layer. */
+double child_flops(const struct child *child)
+{
+    double flops = 2.0 * 3 * child->layers[CHILD_LAYERS - 1].k * CLASSES;
+    for (int i = 0; i < CHILD_LAYERS; i++) {
+        struct nn_conv s = child_conv(child, i);
+        flops += (i ? 3 : 2) * child_conv_flops(&s);
+    }
+    return flops;
 }
 
 static void fail(const struct error *err)

@@ -4,7 +4,7 @@
 #ifndef ARCHWAY_TESTS_BENCH_BENCH_CHILD_H
 #define ARCHWAY_TESTS_BENCH_BENCH_CHILD_H
 
-#include <stddef.h>
+#include "common/nn/kernels.h"
 
 enum { CHILD_BATCH = 128, CHILD_SIDE = 28, CHILD_LAYERS = 6 };
 
@@ -20,8 +20,12 @@ extern const struct child children[]; /* ends with a NULL name */
 
 /* NULL: there is none of this name. */
 const struct child *child_find(const char *name);
-/* Operations of one image in a training step, 2 a multiply-add, convolutions and the
- * linear layer. Products with padding are not counted: a good kernel skips them. */
+/* The convolution of layer 0 to CHILD_LAYERS - 1. */
+struct nn_conv child_conv(const struct child *child, int layer);
+/* Operations of one image in one of the three passes of a convolution, 2 a multiply-add.
+ * Products with padding are not counted: a good kernel skips them. */
+double child_conv_flops(const struct nn_conv *s);
+/* The same of a whole training step, convolutions and the linear layer. */
 double child_flops(const struct child *child);
 /* Images a second at the median step of about `seconds`; ends the program when the child
  * cannot be built. */
