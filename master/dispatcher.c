@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { FIRST_WORD_S = 30, STALL_S = 2 };
+static const double look_every =
+    0.1; /* seconds between looks for silent ranks, at most */
 
 double dispatcher_now(const struct dispatcher *d)
 {
@@ -44,6 +46,7 @@ int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret
     d->ledger = engine_ledger(setup->engine);
     d->mean_seconds = -1;
     d->opened = d->beat_at = d->idle_at = dispatcher_now(d);
+    d->expected = d->living = size - 1;
     for (int rank = 1; rank < size; rank++)
         d->workers[rank].heard = d->opened;
     bytes_init(&d->in);
@@ -57,8 +60,11 @@ void dispatcher_free(struct dispatcher *d)
     if (!d)
         return;
     for (int rank = 0; rank < d->setup.wire->size; rank++) {
-        free(d->workers[rank].hello);
-        free(d->workers[rank].slots);
+        struct dispatcher_worker *w = &d->workers[rank];
+        for (int i = 0; w->slots && i < w->slot_count; i++)
+            free(w->slots[i].flights);
+        free(w->hello);
+        free(w->slots);
     }
     free(d->workers);
     placement_fini(&d->placement);
@@ -73,7 +79,8 @@ int dispatcher_send(struct dispatcher *d, int rank, const struct message *m,
     bytes_clear(&d->out);
     message_encode(m, &d->out);
     if (d->out.failed)
-        return error_set(err, ERROR_SYSTEM, "%s for rank %d is too large or memory is gone",
+        return error_set(err, ERROR_SYSTEM,
+                         "%s for rank %d is too large or memory is gone",
                          message_name((int)m->type), rank);
     return wire_send(d->setup.wire, rank, d->out.data, d->out.size, err);
 }
@@ -83,12 +90,23 @@ int dispatcher_send(struct dispatcher *d, int rank, const struct message *m,
 static int give_up(struct dispatcher *d, int rank, const char *reason, struct error *err)
 {
     struct dispatcher_worker *w = &d->workers[rank];
+    if (w->state == WORKER_LOST)
+        return 0;
     wire_forget(d->setup.wire, rank);
+    d->expected -= w->state == WORKER_EXPECTED;
+    d->living -= w->state != WORKER_GONE;
+    d->lost++;
+    for (int i = 0; w->state == WORKER_READY && i < w->slot_count; i++) {
+        dispatcher_unlist(d, &w->slots[i]);
+        d->ready--;
+    }
     w->state = WORKER_LOST;
-    snprintf(d->last_lost, sizeof d->last_lost, "rank %d: %.*s", rank,
-             MESSAGE_TEXT - 1, reason);
+    snprintf(d->last_lost, sizeof d->last_lost, "rank %d: %.*s", rank, MESSAGE_TEXT - 1,
+             reason);
     int status = dispatcher_take_back(d, rank, false, err);
     d->slots -= w->slot_count;
+    for (int i = 0; i < w->slot_count; i++)
+        free(w->slots[i].flights);
     w->slot_count = 0;
     dispatcher_notify(d, DISPATCHER_RANK_LOST, 0, rank, reason);
     return status;
@@ -105,7 +123,18 @@ static int take_hello(struct dispatcher *d, int rank, const struct message_hello
         return error_set(err, ERROR_SYSTEM, "no memory for rank %d", rank);
     *w->hello = *hello;
     w->state = WORKER_REPORTED;
+    d->expected--;
     return 0;
+}
+
+static void take_ready(struct dispatcher *d, struct dispatcher_worker *w)
+{
+    if (w->state != WORKER_REPORTED || !w->slots)
+        return;
+    w->state = WORKER_READY;
+    for (int i = 0; i < w->slot_count; i++)
+        dispatcher_list(d, &w->slots[i]);
+    d->ready += w->slot_count;
 }
 
 static int find_flight(const struct dispatcher_worker *w, int slot, uint64_t trial,
@@ -124,8 +153,8 @@ static void note_seconds(struct dispatcher *d, double seconds)
 {
     if (!isfinite(seconds) || seconds < 0)
         return;
-    d->mean_seconds = d->mean_seconds < 0 ? seconds
-                                          : 0.95 * d->mean_seconds + 0.05 * seconds;
+    d->mean_seconds =
+        d->mean_seconds < 0 ? seconds : 0.95 * d->mean_seconds + 0.05 * seconds;
 }
 
 /* Results of attempts that were given up meanwhile are late: nobody waits for them. */
@@ -156,14 +185,15 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
         d->results++;
     else
         d->failures++;
-    dispatcher_notify(d, again ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED, m->trial,
-                      rank, t->reason);
+    dispatcher_notify(d, again ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED,
+                      m->trial, rank, t->reason);
     uint64_t enough = d->slots > 4 ? 2 * (uint64_t)d->slots : 8;
     if (d->results == 0 && d->failures >= enough)
         return error_set(err, ERROR_FAILED,
                          "the first %llu attempts all failed, so the trainer or the "
                          "configuration is at fault; the last one: %s",
-                         (unsigned long long)d->failures, t->reason ? t->reason : "no reason");
+                         (unsigned long long)d->failures,
+                         t->reason ? t->reason : "no reason");
     return 0;
 }
 
@@ -176,13 +206,13 @@ static int take_message(struct dispatcher *d, int rank, const struct message *m,
     case MESSAGE_HELLO:
         return take_hello(d, rank, &m->hello, err);
     case MESSAGE_READY:
-        if (w->state == WORKER_REPORTED)
-            w->state = WORKER_READY;
+        take_ready(d, w);
         return 0;
     case MESSAGE_RESULT:
         return take_result(d, rank, &m->result, err);
     case MESSAGE_BYE:
         if (d->stopping) {
+            d->living -= w->state != WORKER_GONE;
             w->state = WORKER_GONE;
             return 0;
         }
@@ -205,9 +235,8 @@ static int take_frames(struct dispatcher *d, int rank, struct error *err)
     int more;
     bytes_reader_init(&reader, d->in.data, d->in.size);
     while ((more = message_decode(&reader, &m, &why)) == 1) {
-        int status = d->workers[rank].state == WORKER_LOST
-                         ? 0
-                         : take_message(d, rank, &m, err);
+        int status =
+            d->workers[rank].state == WORKER_LOST ? 0 : take_message(d, rank, &m, err);
         message_fini(&m);
         if (status != 0)
             return status;
@@ -230,28 +259,52 @@ static int take_messages(struct dispatcher *d, struct error *err)
     return more < 0 ? more : got;
 }
 
-static int check_silence(struct dispatcher *d, double now, struct error *err)
+/* Looks at every rank, so not in every turn. */
+static int give_up_silent(struct dispatcher *d, double now, struct error *err)
 {
     double limit = engine_config(d->setup.engine)->run.lost_after;
-    int left = 0;
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+    int status = 0;
+    if (now < d->look_at)
+        return 0;
+    d->look_at = now + fmin(look_every, limit / 8);
+    for (int rank = 1; rank < d->setup.wire->size && status == 0; rank++) {
         struct dispatcher_worker *w = &d->workers[rank];
         if (w->state == WORKER_LOST || w->state == WORKER_GONE)
             continue;
-        left++;
         /* Looking at a large machine takes its time before the first word. */
         double patience = w->state == WORKER_EXPECTED ? fmax(limit, FIRST_WORD_S) : limit;
-        if (now - w->heard <= patience || d->stopping)
-            continue;
-        int status = give_up(d, rank, "no sign of life", err);
-        if (status != 0)
-            return status;
-        left--;
+        if (now - w->heard > patience)
+            status = give_up(d, rank, "no sign of life", err);
     }
-    if (left == 0 && !d->stopping)
-        return error_set(err, ERROR_FAILED, "no worker rank is left; the last one lost was %s",
+    return status;
+}
+
+static int check_silence(struct dispatcher *d, double now, struct error *err)
+{
+    if (d->stopping)
+        return 0;
+    int status = give_up_silent(d, now, err);
+    if (status == 0 && d->living == 0)
+        return error_set(err, ERROR_FAILED,
+                         "no worker rank is left; the last one lost was %s",
                          d->last_lost);
-    return 0;
+    return status;
+}
+
+/* The same frame to every living rank. */
+static int send_all(struct dispatcher *d, const struct message *m, struct error *err)
+{
+    int status = 0;
+    bytes_clear(&d->out);
+    message_encode(m, &d->out);
+    if (d->out.failed)
+        return error_set(err, ERROR_SYSTEM, "no memory for a message to all ranks");
+    for (int rank = 1; rank < d->setup.wire->size && status == 0; rank++) {
+        int state = d->workers[rank].state;
+        if (state != WORKER_LOST && state != WORKER_GONE)
+            status = wire_send(d->setup.wire, rank, d->out.data, d->out.size, err);
+    }
+    return status;
 }
 
 static int beat(struct dispatcher *d, double now, struct error *err)
@@ -260,15 +313,7 @@ static int beat(struct dispatcher *d, double now, struct error *err)
     if (now - d->beat_at < engine_config(d->setup.engine)->run.heartbeat)
         return 0;
     d->beat_at = now;
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
-        int state = d->workers[rank].state;
-        int status = state == WORKER_LOST || state == WORKER_GONE
-                         ? 0
-                         : dispatcher_send(d, rank, &m, err);
-        if (status != 0)
-            return status;
-    }
-    return 0;
+    return send_all(d, &m, err);
 }
 
 /* Slots that had nothing to do since the last look, into the hours ledger. */
@@ -321,41 +366,28 @@ int dispatcher_stop(struct dispatcher *d, struct error *err)
 {
     struct message m = {.type = MESSAGE_STOP, .stop.clean = !dispatcher_lost_any(d)};
     d->stopping = true;
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
-        int state = d->workers[rank].state;
-        int status = state == WORKER_LOST || state == WORKER_GONE
-                         ? 0
-                         : dispatcher_send(d, rank, &m, err);
-        if (status != 0)
-            return status;
-    }
+    int status = send_all(d, &m, err);
+    if (status != 0)
+        return status;
     return wire_progress(d->setup.wire, err) < 0 ? ERROR_PEER : 0;
 }
 
 bool dispatcher_stopped(const struct dispatcher *d)
 {
-    for (int rank = 1; rank < d->setup.wire->size; rank++)
-        if (d->workers[rank].state != WORKER_LOST && d->workers[rank].state != WORKER_GONE)
-            return false;
-    return true;
+    return d->living == 0;
 }
 
 bool dispatcher_lost_any(const struct dispatcher *d)
 {
-    for (int rank = 1; rank < d->setup.wire->size; rank++)
-        if (d->workers[rank].state == WORKER_LOST)
-            return true;
-    return false;
+    return d->lost > 0;
 }
 
 struct dispatcher_counts dispatcher_count(const struct dispatcher *d)
 {
     struct dispatcher_counts c = {
-        .slots = d->slots, .busy = d->busy, .in_flight = d->in_flight};
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        .lost = d->lost, .slots = d->slots, .busy = d->busy, .in_flight = d->in_flight};
+    for (int rank = 1; rank < d->setup.wire->size; rank++)
         c.ranks += d->workers[rank].hello != NULL;
-        c.lost += d->workers[rank].state == WORKER_LOST;
-    }
     return c;
 }
 

@@ -14,15 +14,29 @@ struct flight {
 };
 
 struct dispatcher_slot {
-    struct flight flights[DISPATCHER_MAX_AHEAD + 1]; /* oldest first */
-    int count;
+    struct flight *flights; /* owned; oldest first */
+    int count, capacity;
+    int rank, index; /* index: within its rank */
+    struct dispatcher_slot *previous,
+        *next; /* in the list of slots as full as this one */
 };
 
-enum worker_state { WORKER_EXPECTED, WORKER_REPORTED, WORKER_READY, WORKER_LOST, WORKER_GONE };
+/* Slots of ranks that are ready, by how many flights they hold. */
+struct slot_list {
+    struct dispatcher_slot *first, *last;
+};
+
+enum worker_state {
+    WORKER_EXPECTED,
+    WORKER_REPORTED,
+    WORKER_READY,
+    WORKER_LOST,
+    WORKER_GONE
+};
 
 struct dispatcher_worker {
     enum worker_state state;
-    double heard; /* last sign of life */
+    double heard;                /* last sign of life */
     struct message_hello *hello; /* owned; NULL before HELLO */
     struct dispatcher_slot *slots;
     int slot_count;
@@ -33,12 +47,15 @@ struct dispatcher {
     struct ledger *ledger;
     struct dispatcher_worker *workers; /* by rank; 0 (the master) is not used */
     struct placement placement;
+    struct slot_list lists[DISPATCHER_MAX_AHEAD + 2];
     bool placed, tail, stopping;
     struct bytes in, out;
-    double opened, beat_at, idle_at; /* monotonic */
+    double opened, beat_at, idle_at, look_at; /* monotonic */
+    double started_sum;                       /* of `started` of all running flights */
     double mean_seconds; /* of attempts, moving average; negative: none yet */
-    int slots, busy, in_flight, next_worker;
-    uint64_t results, failures; /* of this session */
+    int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
+    int expected, living, lost;        /* ranks */
+    uint64_t results, failures;        /* of this session */
     char last_lost[MESSAGE_TEXT + 32]; /* which rank, and why */
 };
 
@@ -48,6 +65,15 @@ void dispatcher_notify(struct dispatcher *d, enum dispatcher_event_type type,
                        uint64_t trial, int rank, const char *reason);
 int dispatcher_send(struct dispatcher *d, int rank, const struct message *m,
                     struct error *err);
+/* A ready slot into the list it belongs to (the last of it) and out again. */
+void dispatcher_list(struct dispatcher *d, struct dispatcher_slot *s);
+void dispatcher_unlist(struct dispatcher *d, struct dispatcher_slot *s);
+/* The least full slot with fewer than `depth` flights, the one that has been so for the
+ * longest; NULL when there is none. */
+struct dispatcher_slot *dispatcher_roomiest(struct dispatcher *d, int depth);
+/* One flight more. ERROR_SYSTEM when memory is gone. */
+int dispatcher_board(struct dispatcher *d, struct dispatcher_slot *s, struct flight f,
+                     struct error *err);
 /* Take flight `index` of a slot off the books. */
 struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int index);
 /* Requeue everything a rank had. `forget`: the attempts do not count. */

@@ -7,42 +7,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int send_welcome(struct dispatcher *d, int rank, struct message_slot *slots,
-                        int count, struct error *err)
+static int welcome(struct dispatcher *d, int rank, const struct placement_slot *placed,
+                   int count, char *config, struct error *err)
 {
-    char *config = config_write(engine_config(d->setup.engine), false);
-    if (!config)
-        return error_set(err, ERROR_SYSTEM, "no memory for the configuration");
+    struct dispatcher_worker *w = &d->workers[rank];
+    struct message_slot *slots = calloc((size_t)count + 1, sizeof *slots);
+    w->slots = calloc((size_t)count + 1, sizeof *w->slots);
+    if (!slots || !w->slots) {
+        free(slots);
+        return error_set(err, ERROR_SYSTEM, "no memory for the slots of rank %d", rank);
+    }
+    for (int i = 0; i < count; i++) {
+        slots[i] = placed[i].where;
+        w->slots[i].rank = rank;
+        w->slots[i].index = i;
+    }
+    w->slot_count = count;
+    d->slots += count;
     struct message m = {.type = MESSAGE_WELCOME,
                         .welcome = {.config = config,
                                     .run_folder = (char *)d->setup.run_folder,
                                     .slot_count = count,
                                     .slots = slots}};
     int status = dispatcher_send(d, rank, &m, err);
-    free(config);
+    free(slots);
     return status;
 }
 
-static int welcome(struct dispatcher *d, int rank, struct error *err)
+/* Slots stand in the order of ranks, as the workers do. */
+static int welcome_all(struct dispatcher *d, const struct placement_worker *workers,
+                       int count, struct error *err)
 {
-    struct dispatcher_worker *w = &d->workers[rank];
-    struct message_slot *slots = NULL;
-    int count = 0, status;
-    for (int i = 0; i < d->placement.count; i++)
-        count += d->placement.slots[i].rank == rank;
-    slots = calloc((size_t)count + 1, sizeof *slots);
-    w->slots = calloc((size_t)count + 1, sizeof *w->slots);
-    if (!slots || !w->slots) {
-        free(slots);
-        return error_set(err, ERROR_SYSTEM, "no memory for the slots of rank %d", rank);
+    const struct placement *p = &d->placement;
+    char *config = config_write(engine_config(d->setup.engine), false);
+    int first = 0, status = 0;
+    if (!config)
+        return error_set(err, ERROR_SYSTEM, "no memory for the configuration");
+    for (int i = 0; i < count && status == 0; i++) {
+        int end = first;
+        while (end < p->count && p->slots[end].rank == workers[i].rank)
+            end++;
+        status = welcome(d, workers[i].rank, &p->slots[first], end - first, config, err);
+        first = end;
     }
-    w->slot_count = 0;
-    for (int i = 0; i < d->placement.count; i++)
-        if (d->placement.slots[i].rank == rank)
-            slots[w->slot_count++] = d->placement.slots[i].where;
-    d->slots += count;
-    status = send_welcome(d, rank, slots, count, err);
-    free(slots);
+    free(config);
     return status;
 }
 
@@ -50,9 +58,8 @@ static int welcome(struct dispatcher *d, int rank, struct error *err)
 int dispatcher_place(struct dispatcher *d, struct error *err)
 {
     int size = d->setup.wire->size, count = 0;
-    for (int rank = 1; rank < size; rank++)
-        if (d->workers[rank].state == WORKER_EXPECTED)
-            return 0;
+    if (d->expected > 0)
+        return 0;
     struct placement_worker *reported = calloc((size_t)size, sizeof *reported);
     if (!reported)
         return error_set(err, ERROR_SYSTEM, "no memory for %d ranks", size);
@@ -61,8 +68,8 @@ int dispatcher_place(struct dispatcher *d, struct error *err)
             reported[count++] = (struct placement_worker){rank, d->workers[rank].hello};
     int status = placement_make(engine_config(d->setup.engine), reported, count,
                                 &d->placement, err);
-    for (int i = 0; i < count && status == 0; i++)
-        status = welcome(d, reported[i].rank, err);
+    if (status == 0)
+        status = welcome_all(d, reported, count, err);
     free(reported);
     if (status != 0)
         return status;
@@ -85,35 +92,8 @@ static int slot_depth(const struct dispatcher *d)
 
 int dispatcher_free_places(const struct dispatcher *d)
 {
-    int depth = slot_depth(d), ready = 0, held = 0;
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
-        const struct dispatcher_worker *w = &d->workers[rank];
-        if (w->state != WORKER_READY)
-            continue;
-        ready += w->slot_count;
-        for (int i = 0; i < w->slot_count; i++)
-            held += w->slots[i].count;
-    }
-    int free_places = ready * depth - held;
+    int free_places = d->ready * slot_depth(d) - d->in_flight;
     return free_places > 0 ? free_places : 0;
-}
-
-static struct dispatcher_slot *least_loaded(struct dispatcher *d, int *ret_rank,
-                                            int *ret_slot)
-{
-    struct dispatcher_slot *best = NULL;
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
-        struct dispatcher_worker *w = &d->workers[rank];
-        for (int i = 0; w->state == WORKER_READY && i < w->slot_count; i++)
-            if (!best || w->slots[i].count < best->count) {
-                best = &w->slots[i];
-                *ret_rank = rank;
-                *ret_slot = i;
-            }
-        if (best && best->count == 0)
-            break;
-    }
-    return best;
 }
 
 static int send_task(struct dispatcher *d, const struct trial *t, int rank, int slot,
@@ -125,64 +105,51 @@ static int send_task(struct dispatcher *d, const struct trial *t, int rank, int 
     if (!text)
         return error_set(err, ERROR_SYSTEM, "no memory for trial %llu",
                          (unsigned long long)t->id);
-    struct message m = {.type = MESSAGE_TASK,
-                        .task = {.trial = t->id,
-                                 .seed = t->seed,
-                                 .attempt = attempt,
-                                 .slot = slot,
-                                 .kind = t->kind,
-                                 .timeout = engine_config(d->setup.engine)->run.trial_timeout,
-                                 .architecture = text,
-                                 .hyperparameters = (char *)"{}"}};
+    struct message m = {
+        .type = MESSAGE_TASK,
+        .task = {.trial = t->id,
+                 .seed = t->seed,
+                 .attempt = attempt,
+                 .slot = slot,
+                 .kind = t->kind,
+                 .timeout = engine_config(d->setup.engine)->run.trial_timeout,
+                 .architecture = text,
+                 .hyperparameters = (char *)"{}"}};
     int status = dispatcher_send(d, rank, &m, err);
     free(text);
     return status;
 }
 
 static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slot *s,
-                        int rank, int slot, struct error *err)
+                        struct error *err)
 {
     int attempt = 0;
-    int status = engine_start(d->setup.engine, id, rank, slot, dispatcher_wall(d), &attempt,
-                              err);
+    int status = engine_start(d->setup.engine, id, s->rank, s->index, dispatcher_wall(d),
+                              &attempt, err);
+    if (status == 0)
+        status =
+            dispatcher_board(d, s, (struct flight){.trial = id, .attempt = attempt}, err);
     if (status != 0)
         return status;
-    s->flights[s->count] = (struct flight){
-        .trial = id, .attempt = attempt, .started = s->count == 0 ? dispatcher_now(d) : 0};
-    d->busy += s->count++ == 0;
-    if (d->in_flight++ == 0 && d->results + d->failures == 0)
-        dispatcher_notify(d, DISPATCHER_STARTED, id, rank, NULL);
-    return send_task(d, ledger_trial(d->ledger, id), rank, slot, attempt, err);
+    if (d->in_flight == 1 && d->results + d->failures == 0)
+        dispatcher_notify(d, DISPATCHER_STARTED, id, s->rank, NULL);
+    return send_task(d, ledger_trial(d->ledger, id), s->rank, s->index, attempt, err);
 }
 
 int dispatcher_hand_out(struct dispatcher *d, struct error *err)
 {
-    int handed = 0, rank = 0, slot = 0, depth = slot_depth(d);
+    int handed = 0, depth = slot_depth(d);
     uint64_t id;
     while (!d->stopping && ledger_next(d->ledger, &id)) {
-        struct dispatcher_slot *s = least_loaded(d, &rank, &slot);
-        if (!s || s->count >= depth)
+        struct dispatcher_slot *s = dispatcher_roomiest(d, depth);
+        if (!s)
             break;
-        int status = hand_out_one(d, id, s, rank, slot, err);
+        int status = hand_out_one(d, id, s, err);
         if (status != 0)
             return status;
         handed++;
     }
     return handed;
-}
-
-struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int index)
-{
-    struct dispatcher_slot *s = &d->workers[rank].slots[slot];
-    struct flight landed = s->flights[index];
-    s->count--;
-    memmove(&s->flights[index], &s->flights[index + 1],
-            (size_t)(s->count - index) * sizeof *s->flights);
-    if (s->count > 0 && s->flights[0].started == 0)
-        s->flights[0].started = dispatcher_now(d);
-    d->in_flight--;
-    d->busy -= s->count == 0;
-    return landed;
 }
 
 static double flight_seconds(const struct dispatcher *d, const struct flight *f)
@@ -191,8 +158,8 @@ static double flight_seconds(const struct dispatcher *d, const struct flight *f)
 }
 
 /* An attempt on a lost rank counts as a failed one, so that a trial that kills machines
- * ends; one that only waited behind another does not. Oldest first, as the queue keeps the
- * order in which trials come back. */
+ * ends; one that only waited behind another does not. Oldest first, as the queue keeps
+ * the order in which trials come back. */
 int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err)
 {
     struct dispatcher_worker *w = &d->workers[rank];
@@ -228,12 +195,6 @@ void dispatcher_recall(struct dispatcher *d)
 double dispatcher_running_cost(const struct dispatcher *d)
 {
     const struct config_resources *r = &engine_config(d->setup.engine)->resources;
-    double seconds = 0;
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
-        const struct dispatcher_worker *w = &d->workers[rank];
-        for (int i = 0; w->slots && i < w->slot_count; i++)
-            if (w->slots[i].count > 0)
-                seconds += flight_seconds(d, &w->slots[i].flights[0]);
-    }
+    double seconds = d->busy * dispatcher_now(d) - d->started_sum;
     return seconds * (r->gpus_per_trial > 0 ? r->gpus_per_trial : r->threads_per_trial);
 }

@@ -68,42 +68,41 @@ static int shares_init(const struct placement_worker *w, int count, struct share
             return error_set(err, ERROR_PEER, "rank %d: '%.100s' is no list of cores",
                              w[i].rank, w[i].hello->cpus);
         }
-        for (int j = 0; j < count; j++) {
-            bool same = strcmp(w[i].hello->host, w[j].hello->host) == 0;
-            s[i].peers += same;
-            s[i].position += same && j < i;
-        }
     }
     *ret = s;
     return 0;
 }
 
-static bool on_host(const struct share *s, const char *host)
+static int by_host(const void *a, const void *b)
 {
-    return strcmp(s->hello->host, host) == 0;
+    const struct share *x = a, *y = b;
+    int order = strcmp(x->hello->host, y->hello->host);
+    return order != 0 ? order : (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct share *x = a, *y = b;
+    return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
 /* Of two that have equally many cores, the one that was given fewer has fewer to come. */
 static bool lacks_more(const struct share *a, const struct share *b)
 {
     int own = hwloc_bitmap_weight(a->own) - hwloc_bitmap_weight(b->own);
-    return own < 0 || (own == 0 && hwloc_bitmap_weight(a->given) <
-                                       hwloc_bitmap_weight(b->given));
+    return own < 0 ||
+           (own == 0 && hwloc_bitmap_weight(a->given) < hwloc_bitmap_weight(b->given));
 }
 
-/* Give core `cpu` to the rank that may use it and lacks it most. Ranks that were given the
- * same cores get blocks that hang together: the fill order follows the ranks. */
-static void divide_cores(struct share *s, int count, const char *host)
+/* Give core `cpu` to the rank that may use it and lacks it most. Ranks that were given
+ * the same cores get blocks that hang together: the fill order follows the ranks. */
+static void divide_cores(struct share *s, int count)
 {
     hwloc_bitmap_t all = hwloc_bitmap_alloc();
     unsigned cpu;
     bool alike = true;
-    const struct share *first = NULL;
     for (int i = 0; i < count; i++) {
-        if (!on_host(&s[i], host))
-            continue;
-        first = first ? first : &s[i];
-        alike = alike && hwloc_bitmap_isequal(first->given, s[i].given);
+        alike = alike && hwloc_bitmap_isequal(s->given, s[i].given);
         hwloc_bitmap_or(all, all, s[i].given);
     }
     int total = hwloc_bitmap_weight(all), index = 0;
@@ -111,7 +110,7 @@ static void divide_cores(struct share *s, int count, const char *host)
     {
         struct share *best = NULL;
         for (int i = 0; i < count; i++) {
-            if (!on_host(&s[i], host) || !hwloc_bitmap_isset(s[i].given, cpu))
+            if (!hwloc_bitmap_isset(s[i].given, cpu))
                 continue;
             bool turn = index * s[i].peers / total == s[i].position;
             if (alike ? turn : !best || lacks_more(&s[i], best))
@@ -126,16 +125,13 @@ static void divide_cores(struct share *s, int count, const char *host)
 }
 
 /* Devices that several ranks report are dealt out in turn. */
-static void divide_devices(struct share *s, int count, const char *host)
+static void divide_devices(struct share *s, int count)
 {
     for (int i = 0; i < count; i++) {
         char all[PLACEMENT_MAX_DEVICES][64];
         int n, sharers = 0, position = 0;
-        if (!on_host(&s[i], host))
-            continue;
         for (int j = 0; j < count; j++) {
-            bool same = on_host(&s[j], host) &&
-                        strcmp(s[i].hello->gpus, s[j].hello->gpus) == 0;
+            bool same = strcmp(s[i].hello->gpus, s[j].hello->gpus) == 0;
             sharers += same;
             position += same && j < i;
         }
@@ -144,6 +140,24 @@ static void divide_devices(struct share *s, int count, const char *host)
             if (k * sharers / n == position)
                 memcpy(s[i].devices[s[i].device_count++], all[k], 64);
     }
+}
+
+/* Host after host, so that the work grows with the ranks of one host and not with all. */
+static void divide_hosts(struct share *s, int count)
+{
+    qsort(s, (size_t)count, sizeof *s, by_host);
+    for (int first = 0, end; first < count; first = end) {
+        for (end = first; end < count; end++)
+            if (strcmp(s[end].hello->host, s[first].hello->host) != 0)
+                break;
+        for (int i = first; i < end; i++) {
+            s[i].peers = end - first;
+            s[i].position = i - first;
+        }
+        divide_cores(s + first, end - first);
+        divide_devices(s + first, end - first);
+    }
+    qsort(s, (size_t)count, sizeof *s, by_rank);
 }
 
 static int minimum(int a, int b)
@@ -182,7 +196,8 @@ static int count_slots(const struct config *c, struct share *s, struct error *er
     if (wanted > fit)
         return error_set(
             err, ERROR_INPUT,
-            "rank %d on %s: run.slots %d x (threads_per_trial %d, gpus_per_trial %d) need %d "
+            "rank %d on %s: run.slots %d x (threads_per_trial %d, gpus_per_trial %d) "
+            "need %d "
             "cores and %d devices, but it may use %d and %d; lower run.slots, let the "
             "launcher give more, or set resources.oversubscribe: true",
             s->rank, s->hello->host, wanted, r->threads_per_trial, r->gpus_per_trial,
@@ -256,13 +271,13 @@ static int fill_table(const struct config *c, const struct share *s, int count,
         cores += usable_cores(&s[i]);
     }
     if (total == 0)
-        return error_set(err, ERROR_INPUT,
-                         "no rank can run a trial: each needs resources.threads_per_trial %d "
-                         "cores and gpus_per_trial %d devices of one rank, and %d rank(s) "
-                         "have %d cores in all; resources.oversubscribe: true lets trials "
-                         "share cores",
-                         c->resources.threads_per_trial, c->resources.gpus_per_trial, count,
-                         cores);
+        return error_set(
+            err, ERROR_INPUT,
+            "no rank can run a trial: each needs resources.threads_per_trial %d "
+            "cores and gpus_per_trial %d devices of one rank, and %d rank(s) "
+            "have %d cores in all; resources.oversubscribe: true lets trials "
+            "share cores",
+            c->resources.threads_per_trial, c->resources.gpus_per_trial, count, cores);
     ret->slots = calloc((size_t)total, sizeof *ret->slots);
     if (!ret->slots)
         return error_set(err, ERROR_SYSTEM, "no memory for %d slots", total);
@@ -281,11 +296,7 @@ int placement_make(const struct config *config, const struct placement_worker *w
     int status = shares_init(workers, count, &s, err);
     if (status != 0)
         return status;
-    for (int i = 0; i < count; i++)
-        if (s[i].position == 0) {
-            divide_cores(s, count, s[i].hello->host);
-            divide_devices(s, count, s[i].hello->host);
-        }
+    divide_hosts(s, count);
     for (int i = 0; i < count && status == 0; i++)
         status = pick_kernels(config, &s[i], err);
     for (int i = 0; i < count && status == 0; i++)
@@ -330,23 +341,43 @@ static bool devices_overlap(const char *a, const char *b)
     return false;
 }
 
+static int check_pair(const struct placement_slot *a, const struct placement_slot *b,
+                      struct error *err)
+{
+    bool cores = lists_overlap(a->where.cpus, b->where.cpus);
+    if (!cores && !devices_overlap(a->where.devices, b->where.devices))
+        return 0;
+    return error_set(err, ERROR_INPUT,
+                     "%s: rank %d slot %d and rank %d slot %d share %s (%s, %s)", a->host,
+                     a->rank, a->slot, b->rank, b->slot, cores ? "cores" : "devices",
+                     cores ? a->where.cpus : a->where.devices,
+                     cores ? b->where.cpus : b->where.devices);
+}
+
+/* Slots are compared within a host only; they stand in the table by rank. */
+static int slot_order(const void *a, const void *b)
+{
+    const struct placement_slot *x = *(const struct placement_slot *const *)a;
+    const struct placement_slot *y = *(const struct placement_slot *const *)b;
+    int order = strcmp(x->host, y->host);
+    return order != 0 ? order : (x > y) - (x < y);
+}
+
 int placement_check(const struct placement *p, struct error *err)
 {
+    const struct placement_slot **s = calloc((size_t)p->count + 1, sizeof *s);
+    int status = 0;
+    if (!s)
+        return error_set(err, ERROR_SYSTEM, "no memory for %d slots", p->count);
     for (int i = 0; i < p->count; i++)
-        for (int j = 0; j < i; j++) {
-            const struct placement_slot *a = &p->slots[j], *b = &p->slots[i];
-            if (strcmp(a->host, b->host) != 0)
-                continue;
-            bool cores = lists_overlap(a->where.cpus, b->where.cpus);
-            if (cores || devices_overlap(a->where.devices, b->where.devices))
-                return error_set(err, ERROR_INPUT,
-                                 "%s: rank %d slot %d and rank %d slot %d share %s (%s, %s)",
-                                 a->host, a->rank, a->slot, b->rank, b->slot,
-                                 cores ? "cores" : "devices",
-                                 cores ? a->where.cpus : a->where.devices,
-                                 cores ? b->where.cpus : b->where.devices);
-        }
-    return 0;
+        s[i] = &p->slots[i];
+    qsort(s, (size_t)p->count, sizeof *s, slot_order);
+    for (int i = 0; i < p->count && status == 0; i++)
+        for (int j = i - 1; j >= 0 && strcmp(s[j]->host, s[i]->host) == 0; j--)
+            if ((status = check_pair(s[j], s[i], err)) != 0)
+                break;
+    free(s);
+    return status;
 }
 
 char *placement_format(const struct placement *p)
