@@ -126,3 +126,33 @@ char *text_take(struct text *t)
     text_init(t);
     return data;
 }
+
+/* Bytes of the character at `s`; 0 when it is none. */
+static int utf8_length(const unsigned char *s)
+{
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int n = s[0] < 0x80       ? 1
+            : s[0] >> 5 == 6  ? 2
+            : s[0] >> 4 == 14 ? 3
+            : s[0] >> 3 == 30 ? 4
+                              : 0;
+    unsigned value = n > 1 ? s[0] & (0x7fU >> n) : s[0];
+    for (int i = 1; i < n; i++) {
+        if (s[i] >> 6 != 2)
+            return 0;
+        value = value << 6 | (s[i] & 0x3f);
+    }
+    bool allowed = value <= 0x10ffff && value >> 11 != 0xd800 >> 11;
+    return n > 1 && (value < least[n] || !allowed) ? 0 : n;
+}
+
+void text_repair_utf8(char *text)
+{
+    for (int n; *text; text += n) {
+        n = utf8_length((const unsigned char *)text);
+        if (n > 0)
+            continue;
+        *text = '?';
+        n = 1;
+    }
+}

@@ -46,5 +46,7 @@ int text_read_file(const char *path, size_t limit, char **ret, size_t *ret_size,
                    struct error *err);
 /* Write a file atomically: temporary name, fsync, rename, fsync of the folder. */
 int text_write_file(const char *path, const char *data, size_t size, struct error *err);
+/* Replace every byte that is part of no UTF-8 character (RFC 3629) by '?'. */
+void text_repair_utf8(char *text);
 
 #endif

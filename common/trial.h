@@ -34,7 +34,7 @@ enum trial_failure {
     FAILURE_START = 7     /* the trainer could not be started */
 };
 
-enum { TRIAL_MAX_EPOCHS = 10000, TRIAL_REASON = 512, TRIAL_KERNELS = 32 };
+enum { TRIAL_MAX_EPOCHS = 10000, TRIAL_REASON = 1024, TRIAL_KERNELS = 32 };
 
 /* One epoch of a curve; NAN where the trainer did not report a value. */
 struct trial_epoch {
@@ -62,7 +62,8 @@ struct trial {
     double proposed_at, finished_at; /* Unix time, seconds */
     uint32_t epoch_count;
     struct trial_epoch *epochs; /* owned; epoch_count entries */
-    char *reason;               /* owned; why it failed, or NULL */
+    char *reason; /* owned; why it failed, or NULL: a line, and if there were any, the
+                   * last lines of the trainer's standard error, a line each */
 };
 
 const char *trial_state_name(int state);

@@ -25,12 +25,14 @@
 #include "version.h"
 #include "worker/kernel_choice.h"
 #include "worker/machine.h"
+#include "worker/orphans.h"
 #include "worker/slot.h"
 
 static const double default_start_timeout = 300;
 static const double silence_before_welcome = 300;
 static const double interrupt_grace = 5; /* seconds for STOP to come after a signal */
 static const double bye_grace = 2;       /* seconds for BYE to leave */
+static const double sweep_interval = 1, sweep_soon = .005;
 
 enum { SEND_CHUNK = 1 << 20, EVENTS = 256 };
 
@@ -63,6 +65,9 @@ struct agent {
     double interrupted_at; /* NAN: not */
     double leave_by;
     bool clean; /* of STOP */
+    struct orphans *orphans;
+    double next_sweep; /* for what trainers left behind */
+    unsigned ends_seen;
     struct sigaction old_sigpipe;
     bool sigpipe_set;
 };
@@ -177,9 +182,10 @@ int agent_new(struct wire *wire, const struct agent_options *options, struct age
     bytes_init(&a->in);
     bytes_init(&a->out);
     ignore_sigpipe(a);
+    a->orphans = orphans_new();
     a->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (a->epoll < 0) {
-        status = error_set_errno(err, "rank %d: no epoll descriptor", wire->rank);
+    if (!a->orphans || a->epoll < 0) {
+        status = error_set_errno(err, "rank %d: no memory or descriptor", wire->rank);
         goto out;
     }
     status = introduce(a, err);
@@ -201,6 +207,7 @@ void agent_free(struct agent *a)
         slot_stop(a->slots[i]);
     for (int i = 0; i < a->slot_count; i++)
         slot_free(a->slots[i]);
+    orphans_free(a->orphans);
     free(a->slots);
     free(a->log_folder);
     if (a->epoll >= 0)
@@ -411,6 +418,35 @@ static void beat(struct agent *a, double now)
     a->next_heartbeat = now + a->config.run.heartbeat;
 }
 
+static bool is_trainer(void *context, pid_t pid)
+{
+    const struct agent *a = context;
+    for (int i = 0; i < a->slot_count; i++)
+        if (slot_has_process(a->slots[i], pid))
+            return true;
+    return false;
+}
+
+static bool is_current(void *context, int slot, unsigned start)
+{
+    const struct agent *a = context;
+    return slot >= 0 && slot < a->slot_count && slot_is_current(a->slots[slot], start);
+}
+
+/* Whenever a trainer has ended, and once in a while. */
+static void sweep(struct agent *a, double now)
+{
+    const struct orphans_family family = {is_trainer, is_current, a};
+    unsigned ends = 0;
+    for (int i = 0; i < a->slot_count; i++)
+        ends += slot_ends(a->slots[i]);
+    if (now < a->next_sweep && ends == a->ends_seen)
+        return;
+    a->ends_seen = ends;
+    a->next_sweep =
+        now + (orphans_sweep(a->orphans, &family) ? sweep_soon : sweep_interval);
+}
+
 /* STOPPING -> LEAVING -> OVER as trainers and BYE go. */
 static void take_leave(struct agent *a, double now)
 {
@@ -455,6 +491,7 @@ int agent_step(struct agent *a, struct error *err)
     for (int i = 0; i < a->slot_count; i++)
         slot_step(a->slots[i]);
     double now = now_of(a);
+    sweep(a, now);
     watch_master(a, now);
     beat(a, now);
     take_leave(a, now);
@@ -473,6 +510,7 @@ int agent_step(struct agent *a, struct error *err)
 static double next_due(const struct agent *a)
 {
     double due = a->state == AGENT_WORKING ? a->next_heartbeat : INFINITY;
+    due = a->next_sweep < due ? a->next_sweep : due;
     for (int i = 0; i < a->slot_count; i++) {
         double slot = slot_due(a->slots[i]);
         due = slot < due ? slot : due;

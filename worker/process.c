@@ -260,19 +260,3 @@ void process_describe(int status, char *text, size_t size)
     else
         snprintf(text, size, "exit status %d", WEXITSTATUS(status));
 }
-
-int64_t process_memory(const struct process *p)
-{
-    char path[64], text[128];
-    long long size, resident, shared;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)p->pid);
-    int fd = p->pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return -1;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    if (sscanf(text, "%lld %lld %lld", &size, &resident, &shared) != 3)
-        return -1;
-    return (resident - shared) * sysconf(_SC_PAGESIZE);
-}

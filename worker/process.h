@@ -41,13 +41,12 @@ void process_destroy(struct process *p);
 
 /* "exit status 3", "signal 9 (Killed), likely out of memory". */
 void process_describe(int status, char *text, size_t size);
-/* Resident private bytes of the process; -1 when unknown. */
-int64_t process_memory(const struct process *p);
 
 struct process_settings {
     int threads;         /* for every numerical library */
     const char *devices; /* accelerators it may use: "0,1"; "": none */
     bool rocm;           /* they are AMD's */
+    const char *mark;    /* "NAME=value" that comes first and replaces NAME; or NULL */
 };
 /* A copy of `base` (such as environ) for a trainer: with the thread counts of all common
  * libraries and its devices set; without what an MPI launcher or SLURM told this rank about

@@ -64,6 +64,12 @@ static bool is_dropped(const char *variable)
     return false;
 }
 
+static bool same_name(const char *a, const char *b)
+{
+    size_t length = a ? strcspn(a, "=") + 1 : 0;
+    return a && strncmp(a, b, length) == 0;
+}
+
 static bool append(char **list, size_t *count, const char *name, const char *value)
 {
     int n = value ? asprintf(&list[*count], "%s=%s", name, value)
@@ -90,7 +96,7 @@ static bool append_devices(char **list, size_t *count, const struct process_sett
 char **process_environment(const char *const *base,
                            const struct process_settings *settings)
 {
-    size_t count = 0, limit = sizeof thread_counts / sizeof *thread_counts + 4;
+    size_t count = 0, limit = sizeof thread_counts / sizeof *thread_counts + 5;
     char threads[16];
     bool ok = true;
     for (size_t i = 0; base[i]; i++)
@@ -98,8 +104,10 @@ char **process_environment(const char *const *base,
     char **list = calloc(limit, sizeof *list);
     if (!list)
         return NULL;
+    if (settings->mark)
+        ok = append(list, &count, settings->mark, NULL);
     for (size_t i = 0; base[i] && ok; i++)
-        if (!is_dropped(base[i]))
+        if (!is_dropped(base[i]) && !same_name(settings->mark, base[i]))
             ok = append(list, &count, base[i], NULL);
     snprintf(threads, sizeof threads, "%d", settings->threads);
     for (const char *const *name = thread_counts; *name && ok; name++)

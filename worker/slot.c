@@ -17,6 +17,9 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "proto/trainer_protocol.h"
+#include "worker/process_tree.h"
+
+enum { STDERR_LINES = 5 }; /* that go with a failure */
 
 static const double kill_grace = 2;   /* seconds from SIGTERM to SIGKILL */
 static const double stop_grace = 0.5; /* likewise when the run stops */
@@ -33,9 +36,11 @@ static double now_of(const struct slot *s)
 int slot_new(const struct slot_settings *settings, int index,
              const struct message_slot *place, struct slot **ret, struct error *err)
 {
+    char mark[ORPHANS_MARK];
     const struct process_settings about = {settings->config->resources.threads_per_trial,
-                                           place->devices, settings->rocm};
+                                           place->devices, settings->rocm, mark};
     struct slot *s = calloc(1, sizeof *s);
+    orphans_mark(getpid(), index, 0, mark);
     if (!s)
         return error_set(err, ERROR_SYSTEM, "slot %d: out of memory", index);
     s->settings = settings;
@@ -96,11 +101,33 @@ static void pause_before_start(struct slot *s)
     s->due = now_of(s) + (pause < longest_pause ? pause : longest_pause);
 }
 
+/* All that is there now, within reason: who floods it does not hold up the others. */
+static void read_complaints(struct slot *s)
+{
+    for (int i = 0; i < 64 && s->process.err >= 0; i++)
+        if (trainer_log_read(&s->log, s->process.err) <= 0)
+            return;
+}
+
+/* The reason with what the trainer last complained about, unless its one line is part of
+ * the reason already. */
+static void append_complaints(struct slot *s, const char *reason, char *text, size_t size)
+{
+    char lines[STDERR_LINES * (TRAINER_LOG_LINE + 1)];
+    read_complaints(s);
+    int count = trainer_log_last_lines(&s->log, STDERR_LINES, lines, sizeof lines);
+    bool said = count == 1 && strstr(reason, lines + 1);
+    snprintf(text, size, "%s%s", reason, said ? "" : lines);
+    text_repair_utf8(text);
+}
+
 /* The first task failed with the process; without a task there is nobody to tell. */
 static void fail_first(struct slot *s, int failure, const char *reason)
 {
+    char text[TRIAL_REASON];
+    append_complaints(s, reason, text, sizeof text);
     if (s->first)
-        slot_tasks_finish(s, failure, NAN, NAN, NAN, reason);
+        slot_tasks_finish(s, failure, NAN, NAN, NAN, text);
     else if (!s->stopped)
         log_message(LOG_WARNING, "rank %d slot %d: %s", s->settings->rank, s->index,
                     reason);
@@ -146,6 +173,7 @@ static void start(struct slot *s, double now)
     struct error err = {0};
 
     trainer_log_restart(&s->log);
+    orphans_mark(getpid(), s->index, ++s->starts, s->environment[0]);
     if (process_start(&spec, &s->process, &err)) {
         fail_first(s, FAILURE_START, err.text);
         pause_before_start(s);
@@ -173,8 +201,7 @@ static void explain_end(struct slot *s, int status, char *reason, size_t size)
 {
     char how[128], line[256];
     process_describe(status, how, sizeof how);
-    while (s->process.err >= 0 && trainer_log_read(&s->log, s->process.err) > 0)
-        ;
+    read_complaints(s);
     trainer_log_last_line(&s->log, line, sizeof line);
     snprintf(reason, size, "the trainer %s%s%s%s%s",
              WIFSIGNALED(status) ? "was killed by " : "ended with ", how,
@@ -200,6 +227,7 @@ static void ended(struct slot *s, int status, bool was_ours)
         explain_end(s, status, reason, sizeof reason);
         fail_first(s, was_ready(s) ? FAILURE_EXIT : FAILURE_START, reason);
     }
+    s->ends++;
     disconnect(s);
     process_close(&s->process);
     slot_tasks_unsend(s);
@@ -302,7 +330,9 @@ static void check_process(struct slot *s, double now)
         ended(s, status, false);
         return;
     }
-    int64_t bytes = limit > 0 ? process_memory(&s->process) : 0;
+    int64_t bytes = limit > 0 ? process_tree_memory(s->process.pid) : 0;
+    if (bytes > limit)
+        bytes = process_tree_memory_exact(s->process.pid);
     if (bytes <= limit)
         return;
     text_format_size((double)bytes, used, sizeof used);
@@ -382,6 +412,21 @@ void slot_stop(struct slot *s)
 bool slot_gone(const struct slot *s)
 {
     return s->process.pid == 0;
+}
+
+bool slot_has_process(const struct slot *s, pid_t pid)
+{
+    return s->process.pid == pid;
+}
+
+bool slot_is_current(const struct slot *s, unsigned start)
+{
+    return s->process.pid > 0 && s->starts == start;
+}
+
+unsigned slot_ends(const struct slot *s)
+{
+    return s->ends;
 }
 
 bool slot_busy(const struct slot *s)

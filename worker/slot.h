@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/clock.h"
 #include "common/config.h"
@@ -63,6 +64,11 @@ double slot_due(const struct slot *s);
 /* End the process and start no other; tasks are dropped without a result. */
 void slot_stop(struct slot *s);
 bool slot_gone(const struct slot *s); /* no process */
+bool slot_has_process(const struct slot *s, pid_t pid);
+/* Does the START-th trainer of this slot live? */
+bool slot_is_current(const struct slot *s, unsigned start);
+/* Trainers that have ended here so far. */
+unsigned slot_ends(const struct slot *s);
 bool slot_busy(const struct slot *s); /* a task is running or waiting */
 void slot_free(struct slot *s);       /* kills what runs; NULL is allowed */
 

@@ -7,6 +7,7 @@
 #include "worker/slot.h"
 
 #include "worker/line_pipe.h"
+#include "worker/orphans.h"
 #include "worker/process.h"
 #include "worker/trainer_log.h"
 
@@ -28,7 +29,8 @@ struct slot {
     const struct slot_settings *settings;
     int index;
     struct message_slot place;
-    char **environment;
+    char **environment; /* the mark comes first */
+    unsigned starts, ends; /* trainers so far */
     enum slot_state state;
     bool stopped;         /* start no other process */
     bool was_ready;       /* ENDING: it had been ready */

@@ -108,19 +108,56 @@ void trainer_log_restart(struct trainer_log *log)
     log->tail_size = 0;
 }
 
-void trainer_log_last_line(const struct trainer_log *log, char *text, size_t size)
+/* The line that ends before *end, without blanks around it, and *end in front of it. */
+static bool line_before(const struct trainer_log *log, size_t *end, size_t *ret_start,
+                        size_t *ret_end)
 {
-    size_t end = log->tail_size, used = 0;
-    while (end && isspace((unsigned char)log->tail[end - 1]))
-        end--;
-    size_t start = end;
+    while (*end && isspace((unsigned char)log->tail[*end - 1]))
+        --*end;
+    size_t start = *ret_end = *end;
     while (start && log->tail[start - 1] != '\n')
         start--;
-    while (start < end && isspace((unsigned char)log->tail[start]))
+    *end = start;
+    while (start < *ret_end && isspace((unsigned char)log->tail[start]))
         start++;
+    *ret_start = start;
+    return start < *ret_end;
+}
+
+/* Control characters as blanks; at most size - 1 bytes. Returns how many. */
+static size_t copy_line(const struct trainer_log *log, size_t start, size_t end,
+                        char *text, size_t size)
+{
+    size_t used = 0;
     for (; start < end && used + 1 < size; start++) {
         unsigned char c = (unsigned char)log->tail[start];
         text[used++] = c < 32 || c == 127 ? ' ' : (char)c;
     }
     text[used] = '\0';
+    return used;
+}
+
+void trainer_log_last_line(const struct trainer_log *log, char *text, size_t size)
+{
+    size_t before = log->tail_size, start, end;
+    line_before(log, &before, &start, &end);
+    copy_line(log, start, end, text, size);
+}
+
+int trainer_log_last_lines(const struct trainer_log *log, int most, char *text,
+                           size_t size)
+{
+    size_t starts[16], ends[16], before = log->tail_size, used = 0;
+    int count = 0;
+    most = most < 16 ? most : 16;
+    while (count < most && line_before(log, &before, &starts[count], &ends[count]))
+        count++;
+    text[0] = '\0';
+    for (int i = count; i-- > 0 && used + 2 < size;) {
+        size_t room = size - used - 1;
+        text[used++] = '\n';
+        used += copy_line(log, starts[i], ends[i], text + used,
+                          room < TRAINER_LOG_LINE ? room : TRAINER_LOG_LINE);
+    }
+    return count;
 }

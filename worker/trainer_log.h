@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TRAINER_LOG_TAIL = 2048, TRAINER_LOG_LIMIT = 16 << 20 };
+enum { TRAINER_LOG_LINE = 160, TRAINER_LOG_TAIL = 2048, TRAINER_LOG_LIMIT = 16 << 20 };
 
 struct trainer_log {
     char *path; /* owned; NULL: no file is kept */
@@ -28,5 +28,8 @@ int trainer_log_read(struct trainer_log *log, int fd);
 void trainer_log_restart(struct trainer_log *log);
 /* The last line that is not blank, control characters as blanks; "" when there is none. */
 void trainer_log_last_line(const struct trainer_log *log, char *text, size_t size);
+/* The last `most` lines that are not blank, oldest first, each behind a newline and cut to
+ * TRAINER_LOG_LINE bytes; "" when there are none. Returns how many. */
+int trainer_log_last_lines(const struct trainer_log *log, int most, char *text, size_t size);
 
 #endif

@@ -12,6 +12,12 @@ struct fake_options {
     int queue;              /* announced in "ready" */
     int fail_every, crash_every, exit_every, hang_every, nan_every, garbage_every;
     int wrong_every;        /* answers with the id of another trial */
+    int abort_every;        /* aborts */
+    int half_every;         /* ends in the middle of its result's line */
+    int twice_every;        /* gives its result twice */
+    int overtime_every;     /* gives its result a second after it was due, SIGTERM or not */
+    int flood_every;        /* writes 40 MB to standard error, a last line and exits */
+    int eat_every;          /* has three children that take 40 MB each, and waits */
     int big_line_every;     /* writes a line longer than the protocol allows */
     bool once;              /* all these at an attempt of 1 only */
     bool late;              /* ignores cancels: their results come all the same */
@@ -21,6 +27,7 @@ struct fake_options {
     int start_exit;         /* exits with this status instead of getting ready */
     const char *start_text; /* writes this line before "ready" */
     const char *child;      /* file for the pid of a child process that sleeps */
+    const char *daemon;     /* likewise of one in a session of its own, without parent */
     const char *kernels;    /* variable whose value it says it computes with, if set */
     const char *complaint;  /* last line on standard error before a crash or exit */
 };

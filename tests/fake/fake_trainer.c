@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -197,6 +198,30 @@ static void big_line(struct fake *f)
     hang(f);
 }
 
+static void flood(void)
+{
+    char text[1 << 16];
+    memset(text, 'e', sizeof text);
+    for (size_t i = 63; i < sizeof text; i += 64)
+        text[i] = '\n';
+    for (int i = 0; i < 640; i++)
+        fwrite(text, 1, sizeof text, stderr);
+    fputs("\nfirst\nsecond\nlast words\n", stderr);
+    _exit(5);
+}
+
+static void eat(void)
+{
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0) {
+            volatile char *p = malloc(40 << 20);
+            for (size_t k = 0; p && k < 40 << 20; k += 512)
+                p[k] = 1;
+            for (;;)
+                pause();
+        }
+}
+
 /* Those misdeeds after which there is no result. */
 static void misbehave(struct fake *f, struct attempt a)
 {
@@ -205,6 +230,25 @@ static void misbehave(struct fake *f, struct attempt a)
         hang(f);
     if (due(f, o->big_line_every, a))
         big_line(f);
+    if (due(f, o->flood_every, a))
+        flood();
+    if (due(f, o->eat_every, a)) {
+        eat();
+        hang(f);
+    }
+    if (due(f, o->abort_every, a)) {
+        signal(SIGABRT, SIG_DFL);
+        abort();
+    }
+    if (due(f, o->half_every, a)) {
+        say(f, "{\"type\":\"result\",\"trial\":%llu,\"att", (unsigned long long)a.trial);
+        flush(f);
+        _exit(0);
+    }
+    if (due(f, o->overtime_every, a)) {
+        signal(SIGTERM, SIG_IGN);
+        usleep(1000000);
+    }
     if (due(f, o->crash_every, a) || due(f, o->exit_every, a)) {
         flush(f);
         complain(f);
@@ -248,11 +292,30 @@ static void train(struct fake *f, const char *line)
             "\"reason\":\"%s\"}\n",
             id, a.number, is_cancelled(f, a) ? "cancelled" : "told to fail");
     else
-        say(f,
-            "{\"type\":\"result\",\"trial\":%llu,\"attempt\":%ld,\"status\":\"ok\","
-            "\"metrics\":{\"val_accuracy\":%s},\"params\":1000,\"flops\":2000,"
-            "\"seconds\":%.3f}\n",
-            id, a.number, value, o->sleep_ms / 1000.0);
+        for (int i = due(f, o->twice_every, a) ? 2 : 1; i > 0; i--)
+            say(f,
+                "{\"type\":\"result\",\"trial\":%llu,\"attempt\":%ld,\"status\":\"ok\","
+                "\"metrics\":{\"val_accuracy\":%s},\"params\":1000,\"flops\":2000,"
+                "\"seconds\":%.3f}\n",
+                id, a.number, value, o->sleep_ms / 1000.0);
+}
+
+static void write_pid(const char *path, pid_t pid)
+{
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return;
+    fprintf(file, "%d\n", (int)pid);
+    fclose(file);
+}
+
+static _Noreturn void sleep_for_ever(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    for (int fd = 0; fd < 2; fd++)
+        close(fd);
+    for (;;)
+        pause();
 }
 
 /* A child that outlives everything but the kill of its group. */
@@ -261,18 +324,27 @@ static void make_child(const struct fake *f)
     if (!f->options.child)
         return;
     pid_t pid = fork();
-    if (pid == 0) {
-        signal(SIGTERM, SIG_IGN);
-        for (int fd = 0; fd < 2; fd++)
-            close(fd);
-        for (;;)
-            pause();
+    if (pid == 0)
+        sleep_for_ever();
+    write_pid(f->options.child, pid);
+}
+
+/* One that outlives that as well. */
+static void make_daemon(const struct fake *f)
+{
+    if (!f->options.daemon)
+        return;
+    pid_t pid = fork();
+    if (pid != 0) {
+        waitpid(pid, NULL, 0);
+        return;
     }
-    FILE *file = fopen(f->options.child, "w");
-    if (file) {
-        fprintf(file, "%d\n", (int)pid);
-        fclose(file);
-    }
+    setsid();
+    pid = fork();
+    if (pid == 0)
+        sleep_for_ever();
+    write_pid(f->options.daemon, pid);
+    _exit(0);
 }
 
 static void get_ready(struct fake *f)
@@ -281,6 +353,7 @@ static void get_ready(struct fake *f)
     if (o->stubborn)
         signal(SIGTERM, SIG_IGN);
     make_child(f);
+    make_daemon(f);
     usleep((useconds_t)o->start_ms * 1000);
     if (o->start_exit) {
         complain(f);

@@ -193,7 +193,7 @@ static void rig_welcome(struct rig *rig, const char *trainer, const char *more, 
 
 static struct rig *rig_start(const char *options, int slots)
 {
-    char command[1024];
+    char command[2048];
     struct rig *rig = rig_new(0);
     snprintf(command, sizeof command, "%s %s", FAKE_TRAINER, options);
     rig_welcome(rig, command, "", slots, "");
@@ -234,7 +234,6 @@ static void rig_finish(struct rig *rig)
     ck_assert_msg(rig->status == 0, "%s", rig->err.text);
     ck_assert_str_eq(rig->bye_reason, "");
     ck_assert(agent_clean(rig->agent));
-    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     rig_free(rig);
 }
 
@@ -383,9 +382,12 @@ END_TEST
  */
 static void expect_one_failure(const char *options, int failure, const char *part)
 {
-    struct rig *rig = rig_start(options, 1);
+    char command[1024];
+    struct rig *rig = rig_new(0);
+    snprintf(command, sizeof command, "%s %s", FAKE_TRAINER, options);
+    rig_welcome(rig, command, "resources: {memory_per_trial: 100MiB}", 1, "");
     for (uint64_t i = 0; i < 3; i++)
-        rig_task(rig, i, 0, strstr(options, "hang") ? 0.4 : 30);
+        rig_task(rig, i, 0, strstr(options, "hang") || strstr(options, "over") ? 0.4 : 30);
     RIG_UNTIL(rig, 20, rig->result_count == 3);
     for (int i = 0; i < 3; i++) {
         const struct seen *s = &rig->results[i];
@@ -417,6 +419,13 @@ START_TEST(every_failure_costs_one_attempt)
         {"--garbage-every 2", FAILURE_PROTOCOL, "this is no JSON"},
         {"--wrong-every 2", FAILURE_PROTOCOL, "trial 1001"},
         {"--big-line-every 2", FAILURE_PROTOCOL, "allowed: 1048576"},
+        {"--abort-every 2", FAILURE_EXIT, "killed by signal 6 (Aborted)"},
+        {"--half-every 2", FAILURE_EXIT, "ended with exit status 0"},
+        {"--overtime-every 2", FAILURE_TIMEOUT, "run.trial_timeout"},
+        {"--flood-every 2", FAILURE_EXIT,
+         "exit status 5: last words\neeee"},
+        {"--flood-every 2", FAILURE_EXIT, "e\nfirst\nsecond\nlast words"},
+        {"--eat-every 2", FAILURE_EXIT, "resources.memory_per_trial allows 100.0 MiB"},
     };
     char options[256];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -425,6 +434,80 @@ START_TEST(every_failure_costs_one_attempt)
             expect_one_failure(options, cases[i].failure, cases[i].part);
         }
     }
+}
+END_TEST
+
+/* The first result of trial 1 counts, the second costs whoever runs then its attempt. */
+START_TEST(two_results_are_not_counted_twice)
+{
+    for (int queue = 0; queue <= 2; queue += 2) {
+        char options[64];
+        int failed = 0;
+        snprintf(options, sizeof options, "--twice-every 2 --queue %d", queue);
+        struct rig *rig = rig_start(options, 1);
+        for (uint64_t i = 0; i < 3; i++)
+            rig_task(rig, i, 0, 30);
+        RIG_UNTIL(rig, 20, rig->result_count == 3);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq((int)rig->results[i].trial, i);
+        check_ok(&rig->results[0]);
+        check_ok(&rig->results[1]);
+        failed = rig->results[2].failure;
+        ck_assert_msg(failed == FAILURE_NONE || failed == FAILURE_PROTOCOL, "%d", failed);
+        rig_finish(rig);
+    }
+}
+END_TEST
+
+/* A child in a session of its own goes with its trainer, not before. */
+START_TEST(a_daemon_goes_with_its_trainer)
+{
+    struct temp_folder folder;
+    char options[700];
+    temp_folder_init(&folder);
+    const char *file = temp_folder_file(&folder, "daemon");
+    snprintf(options, sizeof options, "--hang-every 2 --once --daemon %s", file);
+    struct rig *rig = rig_start(options, 1);
+    rig_task(rig, 0, 0, 60);
+    RIG_UNTIL(rig, 10, rig->result_count == 1);
+    pid_t first = read_pid(file);
+    double until = clock_now(&clock_system) + 1.2;
+    RIG_UNTIL(rig, 10, clock_now(&clock_system) > until);
+    ck_assert_int_eq(kill(first, 0), 0);
+    rig_task(rig, 1, 0, 0.2);
+    RIG_UNTIL(rig, 10, read_pid(file) != first);
+    RIG_UNTIL(rig, 10, kill(first, 0) != 0);
+    pid_t second = read_pid(file);
+    rig_finish(rig);
+    ck_assert_int_ne(kill(second, 0), 0);
+    temp_folder_fini(&folder);
+}
+END_TEST
+
+/* The agent is killed like a rank whose node runs out of memory. */
+START_TEST(nothing_outlives_a_killed_agent)
+{
+    struct temp_folder folder;
+    char options[1400];
+    temp_folder_init(&folder);
+    const char *child = temp_folder_file(&folder, "child");
+    char *path = strdup(child);
+    const char *daemon = temp_folder_file(&folder, "daemon");
+    snprintf(options, sizeof options, "--sleep 60000 --child %s --daemon %s", path, daemon);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rig *rig = rig_start(options, 1);
+        rig_task(rig, 0, 0, 60);
+        RIG_UNTIL(rig, 10, rig->ready);
+        while (access(daemon, R_OK) != 0)
+            rig_step(rig);
+        kill(getpid(), SIGKILL);
+    }
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert(gone(read_pid(path)));
+    ck_assert(gone(read_pid(daemon)));
+    free(path);
+    temp_folder_fini(&folder);
 }
 END_TEST
 
@@ -595,7 +678,6 @@ START_TEST(silence_of_the_master_ends_it)
     ck_assert_int_eq(rig->status, 1);
     RIG_UNTIL(rig, 10, rig->status <= 0);
     ck_assert_int_eq(rig->status, 0);
-    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     rig_free(rig);
 }
 END_TEST
@@ -674,7 +756,8 @@ UNIT_MAIN("agent", nonsense_of_the_master_ends_the_rank,
           a_cap_that_is_no_kernels_is_said_and_ends_it, it_says_what_trains,
           it_introduces_itself,
           tasks_come_back_as_results, curves_arrive_epoch_by_epoch,
-          every_failure_costs_one_attempt, a_timeout_ends_the_whole_group,
+          every_failure_costs_one_attempt, two_results_are_not_counted_twice,
+          a_daemon_goes_with_its_trainer, nothing_outlives_a_killed_agent, a_timeout_ends_the_whole_group,
           waiting_does_not_count_as_running, cancelled_attempts_have_no_result,
           who_ignores_a_cancel_is_ended, what_cannot_start_is_said, starts_are_spaced_out,
           stop_is_quick_and_complete, free_ends_what_runs, silence_of_the_master_ends_it,

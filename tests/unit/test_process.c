@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/process_tree.h"
+
 static const char *const plain[] = {"PATH=/usr/bin:/bin", NULL};
 
 static struct process start_shell(const char *script, const char *cpus, int64_t memory)
@@ -185,18 +187,21 @@ END_TEST
 
 START_TEST(its_memory_is_measured)
 {
-    struct process none = {0, -1, -1, -1};
     char text[8];
     struct process p =
         start_shell("x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo; read y", "", 0);
     struct pollfd ready = {p.out, POLLIN, 0};
     ck_assert_int_eq(poll(&ready, 1, 20000), 1);
     ck_assert_int_eq(read(p.out, text, sizeof text), 1);
-    ck_assert_int_eq(process_memory(&none), -1);
-    ck_assert_int_gt(process_memory(&p), 19 << 20);
-    ck_assert_int_lt(process_memory(&p), 100 << 20);
+    ck_assert_int_eq(process_tree_memory(0), -1);
+    ck_assert_int_gt(process_tree_memory(p.pid), 19 << 20);
+    ck_assert_int_lt(process_tree_memory(p.pid), 100 << 20);
+    ck_assert_int_gt(process_tree_memory_exact(p.pid), 19 << 20);
+    ck_assert_int_lt(process_tree_memory_exact(p.pid), 100 << 20);
+    pid_t pid = p.pid;
     process_destroy(&p);
-    ck_assert_int_eq(process_memory(&p), -1);
+    ck_assert_int_eq(process_tree_memory(pid), -1);
+    ck_assert_int_eq(process_tree_memory_exact(pid), -1);
 }
 END_TEST
 
@@ -253,6 +258,29 @@ START_TEST(what_it_leaves_behind_is_killed)
 }
 END_TEST
 
+START_TEST(children_count_as_its_memory)
+{
+    /* Three that share what their parent had: it counts once, what each has made thrice.
+     */
+    char text[8];
+    struct process p =
+        start_shell("x=$(head -c 30000000 /dev/zero | tr '\\0' x); for i in 1 2 3; do"
+                    " (y=$(head -c 10000000 /dev/zero | tr '\\0' y); echo; sleep 300; :) "
+                    "& done; wait",
+                    "", 0);
+    for (int i = 0; i < 3; i++) {
+        struct pollfd ready = {p.out, POLLIN, 0};
+        ck_assert_int_eq(poll(&ready, 1, 20000), 1);
+        ck_assert_int_eq(read(p.out, text, 1), 1);
+    }
+    int64_t once = process_tree_memory_exact(p.pid), each = process_tree_memory(p.pid);
+    ck_assert_int_gt(once, 58 << 20);
+    ck_assert_int_lt(once, 110 << 20);
+    ck_assert_int_gt(each, once + (40 << 20));
+    process_destroy(&p);
+}
+END_TEST
+
 START_TEST(it_dies_with_its_agent)
 {
     int fds[2];
@@ -305,7 +333,7 @@ START_TEST(environment_sets_threads_and_devices)
 {
     static const char *const base[] = {"HOME=/root", "OMP_NUM_THREADS=64",
                                        "CUDA_VISIBLE_DEVICES=0,1,2,3", NULL};
-    char **e = process_environment(base, &(struct process_settings){2, "3", false});
+    char **e = process_environment(base, &(struct process_settings){2, "3", false, NULL});
     ck_assert_ptr_nonnull(e);
     ck_assert(has(e, "HOME=/root"));
     ck_assert(has(e, "OMP_NUM_THREADS=2") && !has(e, "OMP_NUM_THREADS=64"));
@@ -313,14 +341,19 @@ START_TEST(environment_sets_threads_and_devices)
     ck_assert(has(e, "CUDA_VISIBLE_DEVICES=3") && has(e, "ROCR_VISIBLE_DEVICES=3"));
     process_environment_free(e);
 
-    e = process_environment(base, &(struct process_settings){1, "", false});
+    e = process_environment(base, &(struct process_settings){1, "", false, NULL});
     ck_assert(has(e, "CUDA_VISIBLE_DEVICES="));
     process_environment_free(e);
-    e = process_environment(base, &(struct process_settings){1, "2", true});
+    e = process_environment(base, &(struct process_settings){1, "2", true, NULL});
     ck_assert(has(e, "ROCR_VISIBLE_DEVICES=2") && !names(e, "CUDA_VISIBLE_DEVICES"));
     process_environment_free(e);
-    e = process_environment(base, &(struct process_settings){1, "", true});
+    e = process_environment(base, &(struct process_settings){1, "", true, NULL});
     ck_assert(has(e, "HIP_VISIBLE_DEVICES=-1"));
+    process_environment_free(e);
+    static const char *const marked[] = {"A=1", "MARK=old", "MARKET=x", NULL};
+    e = process_environment(marked, &(struct process_settings){1, "", false, "MARK=new"});
+    ck_assert_str_eq(e[0], "MARK=new");
+    ck_assert(has(e, "A=1") && has(e, "MARKET=x") && !has(e, "MARK=old"));
     process_environment_free(e);
     process_environment_free(NULL);
 }
@@ -342,7 +375,7 @@ START_TEST(environment_forgets_the_launcher)
     static const char *const lost[] = {
         "OMPI_COMM_WORLD_RANK", "PMIX_RANK",    "PMI_FD",       "PMI2_RANK",
         "SLURM_PROCID",         "SLURM_NTASKS", "KMP_AFFINITY", NULL};
-    char **e = process_environment(base, &(struct process_settings){1, "", false});
+    char **e = process_environment(base, &(struct process_settings){1, "", false, NULL});
     for (int i = 0; lost[i]; i++)
         ck_assert_msg(!names(e, lost[i]), "%s was kept", lost[i]);
     ck_assert(has(e, "SLURM_JOB_ID=77") && has(e, "OMPI_ALLOW_RUN_AS_ROOT=1"));
@@ -355,5 +388,5 @@ UNIT_MAIN("process", what_cannot_start_is_said, streams_are_three_pipes,
           our_ends_do_not_block, it_inherits_nothing_else, it_is_tied_and_first_to_go,
           it_is_pinned, its_memory_is_limited, its_memory_is_measured,
           the_whole_group_is_killed, what_it_leaves_behind_is_killed,
-          it_dies_with_its_agent, ends_are_described,
+          children_count_as_its_memory, it_dies_with_its_agent, ends_are_described,
           environment_sets_threads_and_devices, environment_forgets_the_launcher)

@@ -265,7 +265,28 @@ START_TEST(files_come_back_and_leave_nothing_behind)
 }
 END_TEST
 
+START_TEST(bytes_that_are_no_text_are_repaired)
+{
+    static const struct {
+        const char *broken, *repaired;
+    } cases[] = {{"", ""},
+                 {"plain\n", "plain\n"},
+                 {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+                  "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"},
+                 {"\xff\x80z", "??z"},
+                 {"cut \xe2\x82", "cut ??"},
+                 {"\xc0\xaf \xed\xa0\x80 \xf5\x80\x80\x80", "?? ??? ????"}};
+    char text[64];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "%s", cases[i].broken);
+        text_repair_utf8(text);
+        ck_assert_str_eq(text, cases[i].repaired);
+    }
+}
+END_TEST
+
 UNIT_MAIN("text", numbers_with_anything_else_are_refused, integers_keep_to_their_range,
           durations_read_as_written, sizes_read_as_written, doubles_are_short_and_exact,
           units_for_people, nearest_name, text_grows, files_that_cannot_be_read,
-          files_come_back_and_leave_nothing_behind)
+          files_come_back_and_leave_nothing_behind,
+          bytes_that_are_no_text_are_repaired)
