@@ -191,8 +191,9 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
     if (d->results == 0 && d->failures >= enough)
         return error_set(err, ERROR_FAILED,
                          "the first %llu attempts all failed, so the trainer or the "
-                         "configuration is at fault; the last one: %s",
+                         "configuration is at fault; the last one: %.*s",
                          (unsigned long long)d->failures,
+                         t->reason ? (int)strcspn(t->reason, "\n") : 9,
                          t->reason ? t->reason : "no reason");
     return 0;
 }

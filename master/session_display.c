@@ -112,10 +112,11 @@ static void placed(struct session *s)
 static void attempt_failed(struct session *s, const struct dispatcher_event *e)
 {
     const struct trial *t = ledger_trial(engine_ledger(s->engine), e->trial);
+    const char *reason = e->reason ? e->reason : "no reason";
     event_log_trial(s->log, session_wall(s), "attempt_failed", t, e->reason);
     if (s->warnings++ < 5)
-        session_say(s, "trial %llu: attempt %u failed: %s", (unsigned long long)t->id,
-                    t->attempts, e->reason ? e->reason : "no reason");
+        session_say(s, "trial %llu: attempt %u failed: %.*s", (unsigned long long)t->id,
+                    t->attempts, (int)strcspn(reason, "\n"), reason);
     if (s->warnings == 5)
         session_say(s, "further failed attempts are only logged, in log.jsonl");
 }

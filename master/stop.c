@@ -6,9 +6,10 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#include "master/job_end.h"
+#include "common/text.h"
 
 static volatile sig_atomic_t stop_signal;
 
@@ -37,15 +38,16 @@ bool stop_signalled(void)
 
 void stop_init(struct stop *s, double limit, const struct clock *clock)
 {
-    const char *source;
-    double now = clock_now(clock), left;
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    double now = clock_now(clock), unix_end;
     *s = (struct stop){.at = INFINITY};
     if (limit > 0) {
         s->at = now + limit;
         snprintf(s->limit, sizeof s->limit, "the time limit is reached");
     }
-    if (!job_end_find(clock_wall(clock), &left, &source))
+    if (!end || !text_parse_double(end, &unix_end))
         return;
+    double left = unix_end - clock_wall(clock);
     double at = now + left - fmin(30, left / 10);
     if (left > 0 && at < s->at) {
         s->at = at;

@@ -104,9 +104,11 @@ static int choose(const struct invocation *in, struct choice *ret, struct error 
     for (int i = TRIAL_QUEUED; i <= TRIAL_SAVED; i++)
         if (state && strcmp(state, trial_state_name(i)) == 0)
             ret->state = i;
+    if (command_value(in, "failed"))
+        ret->state = TRIAL_FAILED;
     ret->reverse = command_value(in, "reverse") != NULL;
     /* The same architecture answered ten times is no top ten. */
-    if (command_value(in, "top") && !state)
+    if (command_value(in, "top") && ret->state < 0)
         ret->state = TRIAL_DONE;
     int status = output_option_count(in, "top", 1, 1000000000, &ret->top, err);
     return status == 0 ? choose_sort(in, ret, err) : status;
@@ -182,6 +184,8 @@ static int run_trials(const struct invocation *in, int *ret_exit, struct error *
             trial_csv(engine_space(e), list, count, &out);
         else if (format && strcmp(format, "json") == 0)
             trial_json(engine_space(e), list, count, command_value(in, "curves"), &out);
+        else if (command_value(in, "failed"))
+            trial_failures(list, count, &out);
         else
             trial_table(e, list, count, output_width(), &out);
         status = output_text(&out, err);
@@ -204,6 +208,9 @@ static const struct command_option options[] = {
      "say otherwise."},
     {"arm", "search|control", false, "Only this arm."},
     {"state", "queued|running|waiting|done|failed|saved", false, "Only trials in this state."},
+    {"failed", NULL, false,
+     "Only those that failed for good; as a table with the whole reason and the last lines of "
+     "the trainer's standard error."},
     {"curves", NULL, false, "With --format json: the curve of every trial, epoch by epoch."},
     {0}};
 
@@ -218,7 +225,7 @@ const struct command command_trials = {
         "A layer is written filter height x filter width x filters / stride, with the layers "
         "that feed it in brackets where they are not just the one before; -1 is the image.",
     .example = "archway trials runs/first --top 10\n"
-               "archway trials runs/first --state failed\n"
+               "archway trials runs/first --failed\n"
                "archway trials runs/first --format csv > trials.csv",
     .least = 1,
     .most = 1,

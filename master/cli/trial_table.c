@@ -42,6 +42,12 @@ static void format_metric(const struct trial *t, char *text, size_t size)
         format_number(t->val_accuracy, "%.4f", text, size);
 }
 
+static int first_line(const char *reason, int width)
+{
+    int length = (int)strcspn(reason, "\n");
+    return width > 8 && length > width - 8 ? width - 8 : length;
+}
+
 static void table_row(const struct space *space, const struct trial *t, int width,
                       struct text *out)
 {
@@ -68,7 +74,7 @@ static void table_row(const struct space *space, const struct trial *t, int widt
                 (unsigned long long)t->id, trial_arm_name(t->arm), state, metric, reward,
                 seconds, params, flops, layers);
     if (t->state == TRIAL_FAILED && t->reason)
-        text_append(out, "%8s%.*s\n", "", width > 8 ? width - 8 : 500, t->reason);
+        text_append(out, "%8s%.*s\n", "", first_line(t->reason, width), t->reason);
 }
 
 void trial_table(struct engine *e, const struct trial *const *list, size_t count, int width,
@@ -82,6 +88,23 @@ void trial_table(struct engine *e, const struct trial *const *list, size_t count
                 "metric", "reward", "seconds", "params", "flops", "layers");
     for (size_t i = 0; i < count; i++)
         table_row(engine_space(e), list[i], width, out);
+}
+
+void trial_failures(const struct trial *const *list, size_t count, struct text *out)
+{
+    if (count == 0)
+        text_append(out, "No trial failed.\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct trial *t = list[i];
+        text_append(out, "trial %llu (%s): %s after %u attempts, the last on rank %d slot %d\n",
+                    (unsigned long long)t->id, trial_arm_name(t->arm),
+                    trial_failure_name(t->failure), t->attempts, t->worker, t->slot);
+        for (const char *line = t->reason; line && *line; line += *line == '\n') {
+            int length = (int)strcspn(line, "\n");
+            text_append(out, "    %s%.*s\n", line == t->reason ? "" : "| ", length, line);
+            line += length;
+        }
+    }
 }
 
 /* A field of RFC 4180: in quotes where it has to be, quotes doubled. */

@@ -10,6 +10,9 @@
 /* width: columns that a line may take, 0: as many as it needs. */
 void trial_table(struct engine *e, const struct trial *const *list, size_t count, int width,
                  struct text *out);
+/* Why trials failed: a line each, and below it the whole reason with the last lines of the
+ * trainer's standard error. */
+void trial_failures(const struct trial *const *list, size_t count, struct text *out);
 /* A header and a line a trial, each ended by CR LF; what is not known is empty. */
 void trial_csv(const struct space *space, const struct trial *const *list, size_t count,
                struct text *out);

@@ -162,6 +162,20 @@ class Runs(Case):
         self.assertEqual(self.good('trials', 'r', '--state', 'queued'), 'No trial fits.\n')
         self.assertIn('told to fail', self.good('trials', 'r', '--state', 'failed'))
 
+    def test_failed(self):
+        self.write_config('f.yaml', '--null', '--exit-every', '7', '--complaint',
+                          'disk on fire\nValueError: oh', layers=1)
+        self.call('search', 'f.yaml', '--run', 'f', '--quiet')
+        text = self.good('trials', 'f', '--failed')
+        self.assertIn('trial 6 (search): exit after 1 attempts, the last on rank 1', text)
+        self.assertIn('    the trainer ended with exit status 3: ValueError: oh\n'
+                      '    | disk on fire\n    | ValueError: oh\n', text)
+        self.assertEqual(len(text.split('\ntrial ')), 5)
+        table = self.good('trials', 'f', '--state', 'failed')
+        self.assertIn('ValueError: oh', table)
+        self.assertNotIn('| disk', table)
+        self.assertEqual(self.good('trials', 'r', '--failed', '--top', '1').count('told'), 1)
+
     def test_csv(self):
         rows = self.rows()
         self.assertEqual(len(rows), 40)
@@ -386,7 +400,7 @@ class Pages(Case):
 
     def test_help(self):
         self.assertEqual(self.good('help'), self.good('--help'))
-        for name in ('init', 'check', 'doctor', 'search', 'resume', 'status', 'trials', 'export',
+        for name in ('init', 'check', 'search', 'resume', 'status', 'trials', 'export',
                      'replay', 'help'):
             self.assertIn('\n  %-11s ' % name, self.good('help'))
             text = self.good(name, '--help')
