@@ -17,6 +17,7 @@
 #include "worker/kernel_choice.h"
 #include "worker/machine.h"
 #include "worker/rank.h"
+#include "worker/trainer_probe.h"
 #include "worker/trainer_time.h"
 
 /* The built-in trainer: beside this program, or where the build leaves it. */
@@ -125,11 +126,26 @@ static int count_cores(int *ret, struct error *err)
     return status;
 }
 
+static int try_trainer(const struct config *config, double seconds,
+                       struct services_trainer *ret, struct error *err)
+{
+    struct trainer_line ready;
+    double started = clock_now(&clock_system);
+    int status = trainer_probe(config, trainer_path(), seconds, &ready, err);
+    if (status != 0)
+        return status;
+    ret->seconds = clock_now(&clock_system) - started;
+    memcpy(ret->name, ready.name, sizeof ret->name);
+    memcpy(ret->kernels, ready.kernels, sizeof ret->kernels);
+    return 0;
+}
+
 static const struct services services = {.inspect = inspect,
                                          .detect = data_detect,
                                          .time_child = time_child,
                                          .count_cores = count_cores,
                                          .list_kernels = list_kernels,
+                                         .try_trainer = try_trainer,
                                          .agent_open = open_agent,
                                          .agent_step = step_agent,
                                          .agent_wait = wait_agent,

@@ -9,8 +9,16 @@
 #include "common/config.h"
 #include "common/data_facts.h"
 #include "common/error.h"
+#include "common/trial.h"
 #include "master/session.h"
 #include "proto/wire.h"
+
+/* A trainer that got ready, as it said it. */
+struct services_trainer {
+    char name[256];              /* and version; "": not said */
+    char kernels[TRIAL_KERNELS]; /* "": not said */
+    double seconds;              /* from its start */
+};
 
 struct services {
     /* Look at the data of a configuration (worker/data). */
@@ -28,6 +36,10 @@ struct services {
     /* Compute kernels that this machine may train with, see common/kernel_names.h.
      * ERROR_INPUT when ARCHWAY_KERNELS is none of them. */
     int (*list_kernels)(char *ret, size_t size, struct error *err);
+    /* Start the trainer of a configuration and wait until it is ready, at most so many
+     * seconds; then end it. Blocking. */
+    int (*try_trainer)(const struct config *config, double seconds,
+                       struct services_trainer *ret, struct error *err);
     /* The agent of this process over `wire`, for runs without mpirun. */
     int (*agent_open)(struct wire *wire, const struct clock *clock, void **ret,
                       struct error *err);

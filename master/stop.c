@@ -6,10 +6,9 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "common/text.h"
+#include "master/job_end.h"
 
 static volatile sig_atomic_t stop_signal;
 
@@ -38,16 +37,15 @@ bool stop_signalled(void)
 
 void stop_init(struct stop *s, double limit, const struct clock *clock)
 {
-    const char *end = getenv("SLURM_JOB_END_TIME");
-    double now = clock_now(clock), unix_end;
+    const char *source;
+    double now = clock_now(clock), left;
     *s = (struct stop){.at = INFINITY};
     if (limit > 0) {
         s->at = now + limit;
         snprintf(s->limit, sizeof s->limit, "the time limit is reached");
     }
-    if (!end || !text_parse_double(end, &unix_end))
+    if (!job_end_find(clock_wall(clock), &left, &source))
         return;
-    double left = unix_end - clock_wall(clock);
     double at = now + left - fmin(30, left / 10);
     if (left > 0 && at < s->at) {
         s->at = at;

@@ -15,8 +15,8 @@ struct stop {
 
 /* Install the signal handlers (once a process). A second SIGINT ends the process at once. */
 void stop_install(void);
-/* `limit`: seconds of this session, 0: none. SLURM_JOB_END_TIME is heeded too, with a margin
- * of 30 s, or of a tenth of what is left when that is less. */
+/* `limit`: seconds of this session, 0: none. The end of a SLURM job (job_end.h) is heeded
+ * too, with a margin of 30 s, or of a tenth of what is left when that is less. */
 void stop_init(struct stop *s, double limit, const struct clock *clock);
 /* Why to stop now, or NULL. Borrowed, static. */
 const char *stop_reason(const struct stop *s, const struct clock *clock);

@@ -5,7 +5,7 @@
 
 #include "master/cli/command.h"
 
-extern const struct command command_check, command_export, command_help, command_init,
+extern const struct command command_check, command_doctor, command_export, command_help, command_init,
     command_replay, command_resume, command_search, command_status, command_trials;
 
 #endif

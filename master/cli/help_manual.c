@@ -96,7 +96,8 @@ static const char *const variables[][2] = {
      "avx512, avx2 or generic: children are trained with nothing faster, as if the processor "
      "lacked it. trainer.builtin.kernels chooses among what is left."},
     {"TMPDIR", "Folder of prepared data unless run.cache names another."},
-    {"SLURM_JOB_END_TIME", "The run stops in order before this time."},
+    {"SLURM_JOB_END_TIME",
+     "The run stops in order before this time; where SLURM does not set it, squeue is asked."},
     {"CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES", "Devices that slots may be given."},
     {NULL, NULL}};
 
