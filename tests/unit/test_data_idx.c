@@ -169,6 +169,25 @@ START_TEST(damaged_gzip_is_refused)
 }
 END_TEST
 
+/* Its header says 2^44 bytes, and so does its end (modulo 2^32). */
+START_TEST(more_than_gzip_can_hold_is_refused)
+{
+    static const char name[] = "train-images-idx3-ubyte.gz";
+    const uint32_t dims[] = {1 << 24, 1024, 1024};
+    const uint8_t size[4] = {16, 0, 0, 0};
+    char path[1024];
+    data_files_idx_set(folder, 0, ".gz");
+    data_files_idx(folder, name, 3, dims, size, 0);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fseek(f, -4, SEEK_END), 0);
+    ck_assert_uint_eq(fwrite(size, 1, 4, f), 4);
+    fclose(f);
+    inspect_refused(name, "the compressed form of");
+}
+END_TEST
+
 /* Flip a bit of each byte of a small compressed file: the checksum finds them all. */
 START_TEST(no_flipped_byte_passes)
 {
@@ -281,6 +300,7 @@ int main(void)
                                   a_split_that_does_not_fit_is_refused,
                                   test_labels_out_of_range_are_refused,
                                   damaged_gzip_is_refused,
+                                  more_than_gzip_can_hold_is_refused,
                                   no_flipped_byte_passes,
                                   content_comes_through_plain_and_compressed,
                                   no_test_files_are_no_error,

@@ -18,6 +18,8 @@ static const char *const images_ends[] = {
 static const char *const labels_ends[] = {"-idx1-ubyte", "-idx1-ubyte.gz", ".idx1-ubyte",
                                           ".idx1-ubyte.gz", NULL};
 
+enum { DEFLATE_RATIO = 1100 }; /* no zlib stream shrinks its content further */
+
 struct idx {
     int rank;
     int64_t dims[4];
@@ -97,7 +99,7 @@ static bool is_compressed(const struct data_file *file)
  * of several members says less, so a difference alone proves nothing. */
 static bool trailer_agrees(const struct data_file *file, int64_t bytes)
 {
-    uint8_t b[4];
+    uint8_t b[4] = {0};
     FILE *f = fopen(file->path, "rbe");
     bool read = f && fseek(f, -4, SEEK_END) == 0 && fread(b, 1, 4, f) == 4;
     if (f)
@@ -127,6 +129,12 @@ static int check_by_reading(struct data_reader *r, int64_t bytes, struct error *
 static int check_size(struct data_reader *r, const struct idx *idx, struct error *err)
 {
     if (is_compressed(r->file)) {
+        if (idx->bytes / DEFLATE_RATIO > r->file->size)
+            return error_set(
+                err, ERROR_INPUT,
+                "'%s' says that it holds %lld bytes, more than %lld bytes can "
+                "be the compressed form of",
+                r->file->path, (long long)idx->bytes, (long long)r->file->size);
         if (trailer_agrees(r->file, idx->bytes))
             return 0;
         return check_by_reading(r, idx->bytes, err);
