@@ -35,6 +35,6 @@ prepare build-asan -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 meson test -C build-test --no-rebuild --print-errorlogs --timeout-multiplier 3 || true
 ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
   meson test -C build-asan --no-rebuild --print-errorlogs --timeout-multiplier 4 \
-  --suite unit --suite kernel --suite search || true
+  --suite unit --suite kernel --suite search --suite fuzz || true
 
 exec /usr/bin/python3 deploy/count_tests.py build-test build-asan
