@@ -1,13 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Token sequences: comparison, text, encoding. Only the first `count` tokens mean
- * anything, so comparison and encoding never look at the rest of the array. The hash is
+ * anything, so nothing here looks at the rest of the array, and a million kept ones need
+ * not have it. The hash is
  * XXH3 with 128 bits: among a million different architectures the chance that any two
  * share one is below 1e-26. */
 #include "common/architecture.h"
 
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+
+static size_t used_bytes(const struct architecture *a)
+{
+    return offsetof(struct architecture, tokens) + a->count * sizeof a->tokens[0];
+}
+
+struct architecture *architecture_pack(const struct architecture *a)
+{
+    struct architecture *packed = malloc(used_bytes(a));
+    if (packed)
+        memcpy(packed, a, used_bytes(a));
+    return packed;
+}
+
+void architecture_copy(const struct architecture *a, struct architecture *ret)
+{
+    memcpy(ret, a, used_bytes(a));
+}
 
 bool architecture_equal(const struct architecture *a, const struct architecture *b)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An architecture as the search sees it: a sequence of tokens, one per decision. What the
- * tokens mean is the space's business (common/space/space.h). Plain data, copied by
- * assignment. */
+ * tokens mean is the space's business (common/space/space.h). Plain data; only the first
+ * `count` tokens need memory behind them (those of a packed one have no more), so it is
+ * copied by architecture_copy. */
 #ifndef ARCHWAY_COMMON_ARCHITECTURE_H
 #define ARCHWAY_COMMON_ARCHITECTURE_H
 
@@ -23,6 +24,10 @@ struct architecture_hash {
     uint64_t low, high;
 };
 
+/* A copy that ends behind its last token; caller frees; NULL when memory is gone. */
+struct architecture *architecture_pack(const struct architecture *a);
+/* What stands behind the last token in ret stays as it is. */
+void architecture_copy(const struct architecture *a, struct architecture *ret);
 bool architecture_equal(const struct architecture *a, const struct architecture *b);
 bool architecture_hash_equal(struct architecture_hash a, struct architecture_hash b);
 /* XXH3 of a canonical byte string that a space wrote. */

@@ -51,7 +51,7 @@ struct trial {
     uint64_t seed;            /* handed to the trainer */
     uint32_t policy_version;  /* updates that the policy had seen when it was proposed */
     int64_t same_as;          /* id of the trial that answers it, or -1 */
-    struct architecture *architecture; /* owned by the trial's holder */
+    struct architecture *architecture; /* owned by the trial's holder; may be packed */
     struct architecture_hash hash;
     double log_probability; /* of the proposal under its policy; NAN when not meaningful */
     /* results */

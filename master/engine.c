@@ -232,11 +232,10 @@ int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
         .seconds = NAN,
         .finished_at = NAN,
     };
-    ret->architecture = malloc(sizeof *ret->architecture);
+    ret->architecture = architecture_pack(&p.architecture);
     if (!ret->architecture)
         return error_set(err, ERROR_SYSTEM, "no memory for trial %llu",
                          (unsigned long long)id);
-    *ret->architecture = p.architecture;
     return 0;
 }
 

@@ -76,7 +76,8 @@ void record_encode_proposed(const struct trial *t, struct bytes *out)
     architecture_encode(t->architecture, out);
 }
 
-static void proposed_fields(struct bytes_reader *in, struct trial *t)
+static void proposed_fields(struct bytes_reader *in, struct trial *t,
+                            struct architecture *a)
 {
     t->id = bytes_get_u64(in);
     t->kind = bytes_get_u8(in);
@@ -90,7 +91,7 @@ static void proposed_fields(struct bytes_reader *in, struct trial *t)
     t->hash.high = bytes_get_u64(in);
     t->log_probability = bytes_get_f64(in);
     t->proposed_at = bytes_get_f64(in);
-    architecture_decode(in, t->architecture);
+    architecture_decode(in, a);
 }
 
 int record_decode_proposed(struct bytes_reader *in, struct trial *ret, struct error *err)
@@ -103,18 +104,16 @@ int record_decode_proposed(struct bytes_reader *in, struct trial *ret, struct er
                       .params = NAN,
                       .flops = NAN,
                       .finished_at = NAN};
-    t.architecture = calloc(1, sizeof *t.architecture);
-    if (!t.architecture)
-        return error_set(err, ERROR_SYSTEM, "journal: out of memory");
-    proposed_fields(in, &t);
+    struct architecture a;
+    proposed_fields(in, &t, &a);
     int status = decode_end(in, "proposed", err);
     if (status == 0 &&
         (t.kind > TRIAL_TRAIN_CHILD || t.arm >= ARM_COUNT || t.state > TRIAL_SAVED))
         status = decode_error(err, "proposed", "has an unknown kind, arm or state");
-    if (status != 0) {
-        free(t.architecture);
+    if (status == 0 && !(t.architecture = architecture_pack(&a)))
+        status = error_set(err, ERROR_SYSTEM, "journal: out of memory");
+    if (status != 0)
         return status;
-    }
     *ret = t;
     return 0;
 }

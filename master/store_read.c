@@ -50,15 +50,11 @@ static int read_architecture(const struct store_trial_row *row, struct trial *t,
 {
     if (row->tokens.len > ARCHITECTURE_MAX_TOKENS)
         return trial_error(err, row, "has too many tokens");
-    struct architecture *a = calloc(1, sizeof *a);
-    if (!a)
-        return error_set(err, ERROR_SYSTEM, "out of memory");
-    a->depth = row->depth;
-    a->count = (uint16_t)row->tokens.len;
-    if (a->count > 0)
-        memcpy(a->tokens, row->tokens.p, a->count * sizeof a->tokens[0]);
-    t->architecture = a;
-    return 0;
+    struct architecture a = {.depth = row->depth, .count = (uint16_t)row->tokens.len};
+    if (a.count > 0)
+        memcpy(a.tokens, row->tokens.p, a.count * sizeof a.tokens[0]);
+    t->architecture = architecture_pack(&a);
+    return t->architecture ? 0 : error_set(err, ERROR_SYSTEM, "out of memory");
 }
 
 static int read_reason(const struct store_trial_row *row, struct trial *t,

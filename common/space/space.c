@@ -114,7 +114,8 @@ int space_validate(const struct space *space, const struct architecture *a,
     if (a->count > ARCHITECTURE_MAX_TOKENS)
         return error_set(err, ERROR_INPUT, "architecture: %d tokens, allowed are %d",
                          a->count, ARCHITECTURE_MAX_TOKENS);
-    struct architecture walked = *a;
+    struct architecture walked;
+    architecture_copy(a, &walked);
     walked.count = 0;
     while (space->ops->next(space, &walked, &d)) {
         int status = check_tokens(space, a, &d, walked.count, err);

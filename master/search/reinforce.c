@@ -146,7 +146,7 @@ static int reinforce_tell(void *self, const struct trial *trial, struct error *e
         return status;
     }
     struct pending *p = &s->pending[s->told++];
-    p->architecture = *trial->architecture;
+    architecture_copy(trial->architecture, &p->architecture);
     p->reward = trial->reward;
     p->advantage = isnan(trial->reward) ? NAN : take_advantage(s, trial->reward);
     return s->told == s->batch ? learn(s, err) : 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/architecture.h"
+
 #include "unit.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "common/trial.h"
@@ -111,6 +113,23 @@ START_TEST(format_never_writes_past_its_size)
 }
 END_TEST
 
+/* Under the address sanitizer this also sees whoever reads behind the tokens. */
+START_TEST(packed_ones_take_what_their_tokens_take)
+{
+    const int counts[] = {0, 1, 24, ARCHITECTURE_MAX_TOKENS};
+    for (int i = 0; i < 4; i++) {
+        struct architecture a = make(6, counts[i]), back = make(9, 9);
+        struct architecture *packed = architecture_pack(&a);
+        ck_assert_ptr_nonnull(packed);
+        ck_assert_uint_le(malloc_usable_size(packed), 4 + 2 * (size_t)counts[i] + 32);
+        ck_assert(architecture_equal(packed, &a));
+        architecture_copy(packed, &back);
+        ck_assert(architecture_equal(&back, &a));
+        free(packed);
+    }
+}
+END_TEST
+
 START_TEST(names_of_trial_values)
 {
     ck_assert_str_eq(trial_state_name(TRIAL_QUEUED), "queued");
@@ -126,4 +145,5 @@ END_TEST
 
 UNIT_MAIN("architecture", decoding_bad_bytes_fails, encoding_comes_back,
           equality_looks_at_depth_count_and_tokens, hash_is_xxh3_of_the_bytes,
-          format_never_writes_past_its_size, names_of_trial_values)
+          format_never_writes_past_its_size, packed_ones_take_what_their_tokens_take,
+          names_of_trial_values)
