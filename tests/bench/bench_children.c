@@ -19,7 +19,7 @@ static const char usage[] =
     "usage: bench_children PYTHON PYTORCH_SCRIPT [ROUNDS | quick]\n"
     "       bench_children --rate CHILD KERNELS THREADS SECONDS\n"
     "\n"
-    "  ROUNDS  1 to 15, default 5 (about six minutes)\n"
+    "  ROUNDS  1 to 15, default 3 (some four minutes on an idle machine)\n"
     "  quick   the small child, one round\n"
     "  --rate  one measurement: images a second\n";
 
@@ -293,7 +293,7 @@ static bool find_peer(const struct bench *b)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.program = argv[0], .rounds = 5, .child_count = CHILDREN};
+    struct bench b = {.program = argv[0], .rounds = 3, .child_count = CHILDREN};
     if (argc == 6 && strcmp(argv[1], "--rate") == 0)
         return show_rate(argv + 2);
     bool quick = argc == 4 && strcmp(argv[3], "quick") == 0;
