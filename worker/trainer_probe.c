@@ -27,7 +27,7 @@ static int start(struct trial_start *t, const struct config *config, const char 
                  struct error *err)
 {
     const struct process_settings about = {config->resources.threads_per_trial, "",
-                                           false};
+                                           false, NULL};
     const char *folder = config->run.cache[0] ? config->run.cache : getenv("TMPDIR");
     t->argv[0] = builtin;
     for (int i = 0; i < config->trainer.command_count && i < CONFIG_ARGS; i++)
