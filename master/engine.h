@@ -40,11 +40,16 @@ struct engine_reading {
     uint64_t different;          /* proposals that the strategy would make otherwise now */
     uint64_t first_different;    /* id of the first one */
     uint64_t sessions;           /* masters that opened the run, all in all */
-    bool torn;                   /* the journal ended in an incomplete record */
+    bool torn;                   /* the journal ended in an incomplete or damaged record */
+    uint64_t torn_bytes;         /* from there to the end of the file */
+    uint64_t lost_records;       /* whole records among them; a crash leaves none */
+    uint64_t gap_end;            /* the journal should reach this byte, as a snapshot says,
+                                    but is shorter; 0: it is not. Nothing is replayed then */
     bool closed;                 /* the last session ended in order */
     double session_started;      /* Unix time at which the last session began; 0: none */
     double last_time;            /* Unix time of the last thing that happened; 0: none */
-    uint64_t journal_end;        /* end of the valid part */
+    uint64_t journal_end;        /* end of the valid part; with a gap, where filling begins
+                                    (0: the header is damaged) */
     char note[ERROR_TEXT_SIZE];  /* e.g. why the newest snapshot was not taken; or "" */
 };
 

@@ -53,6 +53,15 @@ void engine_apply_closed(struct engine *e, double time);
 double engine_cores(const struct engine *e);
 int engine_push_pending(struct engine *e, uint64_t id, uint64_t offset, struct error *err);
 
+/* The snapshot stands for the journal up to `from`; is the journal shorter, or its header
+ * damaged? Then gap_end is `from`, journal_end where filling begins, and the note says so. */
+int engine_find_gap(const char *journal, uint64_t from, struct engine_reading *reading,
+                    struct error *err);
+/* What stands behind the valid part: fills torn_bytes and lost_records, and the note where
+ * there is more than a crash leaves. */
+int engine_find_damage(const char *journal, struct engine_reading *reading,
+                       struct error *err);
+
 int engine_save_state(const struct engine *e, struct state *state, struct error *err);
 int engine_load_state(struct engine *e, const struct state *state, struct error *err);
 

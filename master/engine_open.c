@@ -178,6 +178,10 @@ static int replay_record(struct replay *r, const struct journal_record *record,
         return replay_closed(r, &in, err);
     case RECORD_HOURS:
         return record_decode_hours(&in, ledger_hours(r->e->ledger), err);
+    case RECORD_GAP:
+        return error_set(err, ERROR_CORRUPT,
+                         "records were lost here, and what they said is in later snapshots "
+                         "only: the run cannot be replayed from its start");
     default:
         return error_set(err, ERROR_CORRUPT, "record of unknown type %u", record->type);
     }
@@ -337,8 +341,12 @@ int engine_open(const char *dir, bool observe, struct engine **ret,
     status = engine_try_snapshot(dir, observe, &e, &from, &reading, err);
     if (status == 0 && !e)
         status = engine_from_start(dir, journal, observe, &e, err);
-    if (status == 0)
+    if (status == 0 && from > 0)
+        status = engine_find_gap(journal, from, &reading, err);
+    if (status == 0 && reading.gap_end == 0)
         status = engine_replay(e, journal, from, UINT64_MAX, &reading, err);
+    if (status == 0 && reading.torn)
+        status = engine_find_damage(journal, &reading, err);
     free(journal);
     if (status != 0) {
         engine_free(e);

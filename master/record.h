@@ -21,7 +21,9 @@ enum record_type {
     RECORD_TOLD = 6,     /* a trial was told to its strategy (same order as the tells) */
     RECORD_EXTENDED = 7, /* the budget or another key was changed on resume: YAML */
     RECORD_CLOSED = 8,   /* the session ended in order */
-    RECORD_HOURS = 9     /* the hours ledger so far (replaces the earlier one) */
+    RECORD_HOURS = 9,    /* the hours ledger so far (replaces the earlier one) */
+    RECORD_GAP = 10      /* in place of records that were lost while a snapshot kept what
+                            they said; any payload; nothing can be replayed across it */
 };
 
 struct record_session {

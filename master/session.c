@@ -77,11 +77,9 @@ static int open_resumed(struct session *s, const char *journal, struct error *er
     if (status == 0)
         status = engine_open(s->setup->dir, false, &s->engine, &reading, err);
     if (status == 0)
-        status = journal_open(journal, reading.journal_end, &s->journal, err);
+        status = session_open_journal(s, journal, &reading, err);
     if (status != 0)
         return status;
-    if (*reading.note)
-        session_say(s, "note: %s", reading.note);
     if (reading.different > 0)
         session_say(s,
                     "note: %llu proposals since the snapshot would be made otherwise here "
@@ -91,6 +89,8 @@ static int open_resumed(struct session *s, const char *journal, struct error *er
     engine_set_journal(s->engine, s->journal);
     s->started_trials = true;
     status = change_config(s, err);
+    if (status == 0 && reading.gap_end > 0) /* now both snapshots end where records do */
+        status = engine_snapshot(s->engine, s->setup->dir, err);
     return status == 0 ? run_folder_clear_exit(s->setup->dir, err) : status;
 }
 
@@ -112,6 +112,8 @@ static int open_session_record(struct session *s, struct error *err)
     if (gethostname(r.host, sizeof r.host - 1) != 0)
         snprintf(r.host, sizeof r.host, "unknown");
     event_log_text(s->log, r.time, "session", -1, s->setup->resume ? "resumed" : "new");
+    if (*s->recovered)
+        event_log_text(s->log, r.time, "recovered", -1, s->recovered);
     return engine_open_session(s->engine, &r, err);
 }
 

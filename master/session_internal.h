@@ -33,6 +33,7 @@ struct session {
     bool exhausted;       /* the strategy or the budget of trials has nothing more */
     bool finished;
     char reason[ERROR_TEXT_SIZE]; /* why it ended */
+    char recovered[ERROR_TEXT_SIZE]; /* what was wrong with the files on resume; or "" */
 };
 
 double session_now(const struct session *s);
@@ -52,6 +53,9 @@ void session_say(struct session *s, const char *format, ...)
 void session_event(void *context, const struct dispatcher_event *event);
 /* A trial is over: the line, log.jsonl. */
 void session_over(void *context, const struct trial *t);
+/* The journal of a run that goes on, for appending: repairs it and says what was wrong. */
+int session_open_journal(struct session *s, const char *journal,
+                         const struct engine_reading *reading, struct error *err);
 int session_write_best(struct session *s, struct error *err);
 
 #endif

@@ -274,6 +274,112 @@ class Kills(RunCase):
         self.assert_same('a', 'b')
 
 
+class Damage(RunCase):
+    """Files that something else changed: said with the byte, the newest state restored,
+    nothing thrown away."""
+
+    def setUp(self):
+        super().setUp()
+        self.search()
+
+    def search(self):
+        for run in ('a', 'b'):
+            shutil.rmtree(self.path(run), ignore_errors=True)
+        self.archway('search', self.config('--null', trials=60), '--run', 'a', '--quiet')
+        shutil.copytree(self.path('a'), self.path('b'))
+        self.journal = self.path('b/journal')
+        self.size = os.path.getsize(self.journal)
+
+    def drop_snapshots(self):
+        for name in ('b/snapshot.h5', 'b/snapshot.prev.h5'):
+            if os.path.exists(self.path(name)):
+                os.unlink(self.path(name))
+
+    def go_on(self, *says):
+        """Both runs as far, with the same history."""
+        _, errors = self.archway('resume', 'b', '--trials', '80', '--quiet')
+        for text in says:
+            self.assertIn(text, errors)
+        self.archway('resume', 'a', '--trials', '80', '--quiet')
+        self.assertEqual(self.exit_json('b')['trials'], 80)
+        self.assert_same('a', 'b')
+        return errors
+
+    def test_a_journal_shorter_than_its_snapshot(self):
+        for less in (self.size // 3, 5, 70):
+            self.search()
+            size = self.size - less
+            os.truncate(self.journal, size)
+            self.go_on('has %d bytes' % size, 'from byte %d' % self.size,
+                       'what the snapshot holds counts')
+            out, errors = self.archway('resume', 'b', '--trials', '+8', '--quiet')
+            self.assertEqual(errors, '')
+            self.assertEqual(self.exit_json('b')['trials'], 88)
+            _, errors = self.archway('replay', 'b', status=1)
+            self.assertIn('records were lost here', errors)
+            self.assertIn('what the snapshot holds counts',
+                          [e for e in self.events('b') if e['event'] == 'recovered'][0]['text'])
+            self.drop_snapshots()
+            _, errors = self.archway('resume', 'b', '--trials', '+8', '--quiet', status=1)
+            self.assertIn('records were lost here', errors) # not begun again in silence
+
+    def test_a_journal_without_a_header(self):
+        for size in (0, 9):
+            os.truncate(self.journal, size)
+            self.go_on('ends within its header')
+            shutil.rmtree(self.path('b'))
+            shutil.copytree(self.path('a'), self.path('b'))
+        with open(self.journal, 'r+b') as file:
+            file.seek(12)
+            file.write(b'damage')
+        before = os.path.getsize(self.journal)
+        self.archway('resume', 'b', '--trials', '+8', '--quiet')
+        self.assertEqual(os.path.getsize(self.journal + '.cut-0'), before)
+        self.assertEqual(self.exit_json('b')['trials'], 88)
+
+    def test_damage_before_whole_records(self):
+        self.drop_snapshots()
+        with open(self.journal, 'r+b') as file:
+            file.seek(self.size // 2)
+            byte = file.read(1)
+            file.seek(self.size // 2)
+            file.write(bytes([byte[0] ^ 0x20]))
+        out, _ = self.archway('status', 'b') # looks, and changes nothing
+        self.assertIn('damaged at byte', out)
+        errors = self.go_on('damaged at byte', 'whole records behind it cannot be used')
+        at = int(errors.split('at byte ')[1].split(':')[0])
+        self.assertLessEqual(at, self.size // 2)
+        self.assertEqual(os.path.getsize(self.journal + '.cut-%d' % at), self.size - at)
+        self.assert_replays('b')
+
+    def test_damage_that_a_snapshot_covers(self):
+        with open(self.journal, 'r+b') as file:
+            file.seek(self.size // 2)
+            file.write(b'damage')
+        self.assertEqual(self.go_on(), '')
+
+    def test_an_incomplete_record_is_said(self):
+        with open(self.journal, 'ab') as file:
+            file.write(b'\x40\0\0\0\2\0\0\0torn')
+        out, _ = self.archway('resume', 'b', '--trials', '80')
+        self.assertIn('byte %d: an incomplete record (12 bytes)' % self.size, out)
+        self.archway('resume', 'a', '--trials', '80', '--quiet')
+        self.assert_same('a', 'b')
+
+    def test_a_disk_that_cannot_be_read(self):
+        os.unlink(self.journal)
+        os.symlink('/proc/self/mem', self.journal) # reads at 0 fail with EIO
+        self.drop_snapshots()
+        _, errors = self.archway('resume', 'b', '--quiet', status=1)
+        self.assertEqual(errors.count('archway: error:'), 1, errors)
+        self.assertIn('Input/output error', errors)
+
+    def test_the_lock_of_another_host_is_stale_when_nobody_holds_it(self):
+        with open(self.path('b/lock'), 'w', encoding='utf-8') as file:
+            file.write('gone-host pid 4711 since 2026-01-01T00:00:00Z\n')
+        self.go_on()
+
+
 class Stops(RunCase):
     """Stopping ends in a snapshot and status 75 within two seconds."""
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A journal's bytes as they stand in the file: its header, frames and checksums. Nothing
- * is read from beyond the file, and frames follow each other without a gap. */
+ * is read from beyond the file, and frames follow each other without a gap. What is
+ * behind damage is searched as well. */
 #include "fuzz.h"
 
 #include <unistd.h>
 
-#include "master/journal.h"
+#include "master/journal_repair.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -26,7 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         FUZZ_CHECK(journal_reader_end(r) <= size && sum <= 255 * size);
         FUZZ_CHECK(journal_reader_torn(r) == (journal_reader_end(r) < size));
+        uint64_t bytes, records, torn = journal_reader_end(r);
         journal_reader_close(r);
+        FUZZ_CHECK(journal_examine(path, torn, &bytes, &records, &err) == 0);
+        FUZZ_CHECK(bytes == size - torn && records <= bytes / 12);
     }
     fuzz_file_remove("journal");
     return 0;
