@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A snapshot of many trials (24 tokens, one epoch each): milliseconds until it is
+ * durable, bytes of the file, milliseconds to read it back. The median of five, into a
+ * folder that is made and removed again.
+ *
+ *   bench_store [TRIALS [FOLDER]] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/rng.h"
+#include "master/store.h"
+
+enum { REPEATS = 5, TOKENS = 24 };
+
+static void fail(const char *text)
+{
+    fprintf(stderr, "bench_store: %s\n", text);
+    exit(1);
+}
+
+static void add_trial(struct ledger *l, struct rng *rng, uint64_t id)
+{
+    struct architecture a = {.depth = 6, .count = TOKENS};
+    struct trial t = {.id = id,
+                      .state = TRIAL_DONE,
+                      .attempts = 1,
+                      .worker = (int32_t)(id % 100),
+                      .seed = rng_u64(rng),
+                      .same_as = -1,
+                      .hash = {rng_u64(rng), rng_u64(rng)},
+                      .log_probability = -rng_double(rng) * 30,
+                      .val_accuracy = rng_double(rng),
+                      .reward = rng_double(rng),
+                      .seconds = 60 * rng_double(rng),
+                      .params = (double)rng_below(rng, 1000000),
+                      .flops = (double)rng_below(rng, 1000000) * 100,
+                      .kernels = "avx2",
+                      .proposed_at = 1.7e9 + (double)id,
+                      .finished_at = 1.7e9 + (double)id + 60 * rng_double(rng),
+                      .epoch_count = 1};
+    for (int i = 0; i < TOKENS; i++)
+        a.tokens[i] = (uint16_t)rng_below(rng, 4);
+    t.architecture = architecture_pack(&a);
+    t.epochs = calloc(1, sizeof *t.epochs);
+    if (!t.architecture || !t.epochs || ledger_add(l, &t, NULL) != 0)
+        fail("no memory for trials");
+    t.epochs->val_accuracy = rng_float(rng);
+    t.epochs->train_loss = rng_float(rng);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static double median(double *values)
+{
+    qsort(values, REPEATS, sizeof *values, ascending);
+    return values[REPEATS / 2];
+}
+
+static double read_back(const char *dir, uint64_t trials)
+{
+    struct snapshot s;
+    struct error err;
+    double start = clock_now(&clock_system);
+    if (store_read(dir, &s, NULL, &err) != 0)
+        fail(err.text);
+    if (ledger_count(s.ledger) != trials)
+        fail("trials are missing");
+    double seconds = clock_now(&clock_system) - start;
+    snapshot_fini(&s);
+    return seconds;
+}
+
+static double write_one(const char *dir, const struct snapshot *s)
+{
+    struct error err;
+    double start = clock_now(&clock_system);
+    if (store_write(dir, s, &err) != 0)
+        fail(err.text);
+    return clock_now(&clock_system) - start;
+}
+
+static void remove_folder(const char *dir)
+{
+    static const char *const names[] = {"snapshot.h5", "snapshot.prev.h5"};
+    char path[600];
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t trials = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
+    char dir[512];
+    struct snapshot s = {.told = trials};
+    struct rng rng;
+    struct stat st;
+    double writes[REPEATS], reads[REPEATS];
+    snprintf(dir, sizeof dir, "%.480s/bench_store_XXXXXX", argc > 2 ? argv[2] : "/tmp");
+    rng_init(&rng, 1, RNG_TEST, 0);
+    config_defaults(&s.config);
+    state_init(&s.state);
+    if (!mkdtemp(dir) || ledger_new(&s.ledger, NULL) != 0)
+        fail("cannot begin");
+    for (uint64_t id = 0; id < trials; id++)
+        add_trial(s.ledger, &rng, id);
+    for (int i = 0; i < REPEATS; i++) {
+        writes[i] = write_one(dir, &s);
+        reads[i] = read_back(dir, trials);
+    }
+    char path[600];
+    snprintf(path, sizeof path, "%s/snapshot.h5", dir);
+    long long bytes = stat(path, &st) == 0 ? (long long)st.st_size : -1;
+    printf("snapshot of %llu trials: written in %.0f ms, %lld bytes, read in %.0f ms\n",
+           (unsigned long long)trials, 1e3 * median(writes), bytes, 1e3 * median(reads));
+    remove_folder(dir);
+    snapshot_fini(&s);
+    return 0;
+}
