@@ -5,5 +5,17 @@
 #include <stddef.h>
 
 const struct command *const command_table[] = {
-    &command_init,   &command_check,  &command_doctor, &command_search, &command_resume, &command_status,
-    &command_trials, &command_export, &command_replay, &command_help,   NULL};
+    &command_init,
+    &command_check,
+    &command_doctor,
+    &command_search,
+    &command_resume,
+    &command_launch,
+    &command_slurm,
+    &command_status,
+    &command_trials,
+    &command_export,
+    &command_replay,
+    &command_help,
+    NULL,
+};

@@ -400,7 +400,7 @@ class Pages(Case):
 
     def test_help(self):
         self.assertEqual(self.good('help'), self.good('--help'))
-        for name in ('init', 'check', 'doctor', 'search', 'resume', 'status', 'trials', 'export',
+        for name in ('init', 'check', 'doctor', 'launch', 'slurm', 'search', 'resume', 'status', 'trials', 'export',
                      'replay', 'help'):
             self.assertIn('\n  %-11s ' % name, self.good('help'))
             text = self.good(name, '--help')

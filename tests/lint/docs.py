@@ -41,7 +41,7 @@ def mistakes(line, exists, commands, keys):
             if name not in commands:
                 yield f"archway {name}: no such command"
                 continue
-            for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest):
+            for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.split(" -- ")[0]):
                 if option not in commands[name]:
                     yield f"archway {name} {option}: no such option"
     for key in KEY.findall(line):
@@ -83,7 +83,8 @@ def self_test():
              "    mpirun -n 3 build/master/archway fly c.yaml", "`run.slot`",
              "`archway search c.yaml --fly`", "`run.slots.x: 3`"]
     right = ["[x](docs/yes.md#part)", "    deploy/yes.md", "the archway flies",
-             "    archway search c.yaml --run x  # yes", "`run.slots: 3`", "`task.data`",
+             "    archway search c.yaml --run x  # yes",
+             "    archway search c.yaml -- --any-option", "`run.slots: 3`", "`task.data`",
              "[x](https://example.org/no.md)", "    build/master/archway --help"]
 
     def exists(path, is_link):

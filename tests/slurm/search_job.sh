@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# deploy/slurm/search.sbatch under a real SLURM of virtual nodes on this machine: a job that
+# A script of deploy/slurm/ under a real SLURM of virtual nodes on this machine: a job that
 # is asked to stop queues itself again and resumes, loses a rank, and finishes all the same.
 #
 #   search_job.sh ARCHWAY FAKE_TRAINER SCRIPT [TOOLS]
@@ -69,6 +69,7 @@ run: {slots: 2, lost_after: 3s}
 resources: {oversubscribe: true}
 YAML
 
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export ARCHWAY=$archway ARCHWAY_MPIRUN_OPTIONS=--oversubscribe ARCHWAY_GRACE=3
 job=$(sbatch --parsable --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 --time=10 \
     --output="$folder/job.log" "$script" "$folder/config.yaml" "$folder/run") ||

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the launcher reads of a run: logs and placements that are missing, torn or odd,
+ * then the hosts that it would go on with. */
+#include "master/launch/launch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "temp_folder.h"
+
+static struct temp_folder folder;
+static struct launch_log log_read;
+static struct launch_hosts hosts;
+static char text[256];
+static int ranks;
+
+static void clear(void)
+{
+    log_read = (struct launch_log){0};
+    hosts.count = hosts.workers = 0;
+    text[0] = '\0';
+    ranks = -1;
+}
+
+static const char *write_file(const char *name, const char *mode, const char *body)
+{
+    const char *path = temp_folder_file(&folder, name);
+    FILE *file = fopen(path, mode);
+    ck_assert_ptr_nonnull(file);
+    fputs(body, file);
+    fclose(file);
+    return path;
+}
+
+#define LOST(rank) \
+    "{\"time\":1.5,\"event\":\"rank_lost\",\"rank\":" rank ",\"text\":\"x\"}\n"
+
+START_TEST(odd_logs)
+{
+    launch_log_read(temp_folder_file(&folder, "nothing"), &log_read);
+    ck_assert_int_eq(log_read.lost, 0);
+    launch_log_read(write_file("log", "w",
+                               "garbage\n{\"event\":\"rank_lost\"}\n"
+                               "{\"time\":1,\"event\":\"rank_lost\",\"rank\":x}\n"),
+                    &log_read);
+    ck_assert_int_eq(log_read.lost, 0);
+    ck_assert_int_eq(log_read.trials, 0);
+}
+END_TEST
+
+/* A line that is only half there is read when all of it is. */
+START_TEST(a_log_that_grows)
+{
+    const char *path = write_file("log", "w", LOST("3") "{\"time\":2,\"event\":\"tri");
+    launch_log_read(path, &log_read);
+    ck_assert_int_eq(log_read.lost, 1);
+    ck_assert_int_eq(log_read.ranks[0], 3);
+    ck_assert_int_eq(log_read.trials, 0);
+    path = write_file("log", "a", "al\",\"trial\":0}\n" LOST("5"));
+    launch_log_read(path, &log_read);
+    launch_log_read(path, &log_read);
+    ck_assert_int_eq(log_read.trials, 1);
+    ck_assert_int_eq(log_read.lost, 2);
+    ck_assert_int_eq(log_read.ranks[1], 5);
+}
+END_TEST
+
+START_TEST(odd_placements)
+{
+    const char *const bodies[] = {"",
+                                  "{}",
+                                  "[]",
+                                  "[1, 2]",
+                                  "[{\"host\": 3, \"rank\": 1}]",
+                                  "[{\"host\": \"a,b\", \"rank\": 1}]",
+                                  "[{\"host\": \"-x\", \"rank\": 1}]",
+                                  "[{\"host\": \"a:9\", \"rank\": 1}]"};
+    ck_assert(
+        !launch_hosts_read(temp_folder_file(&folder, "nothing"), &log_read, &hosts));
+    for (unsigned i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        ck_assert_msg(
+            !launch_hosts_read(write_file("p", "w", bodies[i]), &log_read, &hosts),
+            "'%s' was taken", bodies[i]);
+}
+END_TEST
+
+static const char placement[] = "[{\"host\":\"n1\",\"rank\":1,\"slot\":0},"
+                                "{\"host\":\"n1\",\"rank\":1,\"slot\":1},"
+                                "{\"host\":\"n2\",\"rank\":2,\"slot\":0},"
+                                "{\"host\":\"n2\",\"rank\":3,\"slot\":0},"
+                                "{\"host\":\"n3\",\"rank\":4,\"slot\":0}]";
+
+static bool narrow(const char *lost, const char *here)
+{
+    log_read = (struct launch_log){0};
+    for (; *lost; lost++)
+        log_read.ranks[log_read.lost++] = *lost - '0';
+    ck_assert(launch_hosts_read(write_file("p", "w", placement), &log_read, &hosts));
+    ck_assert_int_eq(hosts.workers, 4);
+    return launch_hosts_format(&hosts, here, text, sizeof text, &ranks);
+}
+
+START_TEST(nothing_to_narrow)
+{
+    ck_assert(!narrow("", "n1"));
+    ck_assert(!narrow("2", "n1"));    /* the other rank of n2 lives */
+    ck_assert(!narrow("1234", "n1")); /* nobody is left */
+    ck_assert(narrow("4", "n1"));
+    ck_assert(!launch_hosts_format(&hosts, "n1", text, 8, &ranks)); /* no room */
+}
+END_TEST
+
+START_TEST(hosts_that_are_left)
+{
+    ck_assert(narrow("4", "n1"));
+    ck_assert_str_eq(text, "n1:2,n2:2");
+    ck_assert_int_eq(ranks, 4);
+    ck_assert(narrow("23", "n1"));
+    ck_assert_str_eq(text, "n1:2,n3:1");
+    ck_assert_int_eq(ranks, 3);
+    ck_assert(narrow("1", "n1")); /* its worker is gone, the master is here */
+    ck_assert_str_eq(text, "n1:1,n2:2,n3:1");
+    ck_assert(narrow("234", "n9")); /* a master on a host of its own */
+    ck_assert_str_eq(text, "n9:1,n1:1");
+    ck_assert_int_eq(ranks, 2);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {odd_logs,          a_log_that_grows,    odd_placements,
+                                  nothing_to_narrow, hosts_that_are_left, NULL};
+    return temp_folder_main("launch", tests, &folder, clear);
+}
