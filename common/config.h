@@ -125,7 +125,10 @@ struct config_run {
     int prefetch;          /* most tasks waiting at a busy slot */
     double snapshot_every; /* seconds */
     double heartbeat;      /* seconds between signs of life */
+    double silent_after;   /* seconds of silence before a rank is doubted */
     double lost_after;     /* seconds of silence before a rank is given up */
+    int quarantine_after;  /* trials that speak against a node; 0: never */
+    double max_failed;     /* share of the last trials that may fail, 0 to 1 */
     double time_limit;     /* seconds of wall clock of this session; 0: none */
     char cache[CONFIG_PATH]; /* folder of prepared data on each node; empty: TMPDIR */
 };

@@ -188,6 +188,14 @@ const struct config_key config_schema[] = {
     KEY("run.on_failure", CHOICE, run.on_failure, .choices = WORDS("skip", "reward-0"),
         .initial = "skip",
         .help = "A trial whose attempts all failed: left out, or told as reward 0."),
+    KEY("run.max_failed", REAL, run.max_failed, RANGE(0, 1), .initial = "0.5",
+        .may_change = true,
+        .help = "When more than this share of the last 50 trials failed for good, the run "
+                "stops."),
+    KEY("run.quarantine_after", INT, run.quarantine_after, RANGE(0, 1000), .initial = "3",
+        .zero = "never", .may_change = true,
+        .help = "A node on which so many trials in a row failed that succeeded elsewhere "
+                "gets no more."),
     KEY("run.slots", INT, run.slots, RANGE(0, 4096), .initial = "auto", .zero = "auto",
         .may_change = true,
         .help = "Trainers side by side on a rank; auto: as many as its cores allow."),
@@ -198,6 +206,10 @@ const struct config_key config_schema[] = {
         .initial = "1m", .may_change = true, .help = "Time between two snapshots."),
     KEY("run.heartbeat", DURATION, run.heartbeat, RANGE(0.01, 3600), .initial = "1s",
         .may_change = true, .help = "Time between a rank's signs of life."),
+    KEY("run.silent_after", DURATION, run.silent_after, RANGE(0.05, 1e6), .initial = "4s",
+        .may_change = true,
+        .help = "Silence (and at least three heartbeats) after which the trials of a rank "
+                "are tried elsewhere as well."),
     KEY("run.lost_after", DURATION, run.lost_after, RANGE(0.05, 1e6), .initial = "30s",
         .may_change = true, .help = "Silence after which a rank is given up."),
     KEY("run.time_limit", DURATION, run.time_limit, RANGE(0, 1e8), .initial = "none",

@@ -38,7 +38,11 @@ int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret
     int size = setup->wire->size;
     if (d)
         d->workers = calloc((size_t)size, sizeof *d->workers);
-    if (!d || !d->workers) {
+    if (d)
+        d->blame = blame_new(engine_config(setup->engine)->run.quarantine_after);
+    if (!d || !d->workers || !d->blame) {
+        if (d)
+            free(d->workers);
         free(d);
         return error_set(err, ERROR_SYSTEM, "no memory for %d ranks", size);
     }
@@ -65,8 +69,10 @@ void dispatcher_free(struct dispatcher *d)
             free(w->slots[i].flights);
         free(w->hello);
         free(w->slots);
+        free(w->ghosts);
     }
     free(d->workers);
+    blame_free(d->blame);
     placement_fini(&d->placement);
     bytes_fini(&d->in);
     bytes_fini(&d->out);
@@ -96,13 +102,12 @@ static int give_up(struct dispatcher *d, int rank, const char *reason, struct er
     d->expected -= w->state == WORKER_EXPECTED;
     d->living -= w->state != WORKER_GONE;
     d->lost++;
-    for (int i = 0; w->state == WORKER_READY && i < w->slot_count; i++) {
-        dispatcher_unlist(d, &w->slots[i]);
-        d->ready--;
-    }
+    dispatcher_withdraw(d, rank);
+    dispatcher_drop_ghosts(d, rank);
     w->state = WORKER_LOST;
-    snprintf(d->last_lost, sizeof d->last_lost, "rank %d: %.*s", rank, MESSAGE_TEXT - 1,
-             reason);
+    snprintf(d->last_lost, sizeof d->last_lost,
+             "no worker rank is left; the last one lost was rank %d: %.*s", rank,
+             MESSAGE_TEXT - 1, reason);
     int status = dispatcher_take_back(d, rank, false, err);
     d->slots -= w->slot_count;
     for (int i = 0; i < w->slot_count; i++)
@@ -132,9 +137,7 @@ static void take_ready(struct dispatcher *d, struct dispatcher_worker *w)
     if (w->state != WORKER_REPORTED || !w->slots)
         return;
     w->state = WORKER_READY;
-    for (int i = 0; i < w->slot_count; i++)
-        dispatcher_list(d, &w->slots[i]);
-    d->ready += w->slot_count;
+    dispatcher_offer(d, (int)(w - d->workers));
 }
 
 static int find_flight(const struct dispatcher_worker *w, int slot, uint64_t trial,
@@ -157,14 +160,50 @@ static void note_seconds(struct dispatcher *d, double seconds)
         d->mean_seconds < 0 ? seconds : 0.95 * d->mean_seconds + 0.05 * seconds;
 }
 
+/* Does the outcome speak against a node? */
+static void judge(struct dispatcher *d, int rank, uint64_t id, int failure)
+{
+    const struct trial *t = ledger_trial(d->ledger, id);
+    const char *host = d->workers[rank].hello->host, *guilty = NULL;
+    char text[MESSAGE_TEXT + 128];
+    if (t->state == TRIAL_DONE)
+        guilty = blame_done(d->blame, id, host);
+    else if (t->state == TRIAL_FAILED)
+        blame_forget(d->blame, id);
+    else if (failure != FAILURE_NONE && failure != FAILURE_NAN)
+        blame_failed(d->blame, id, host);
+    if (!guilty)
+        return;
+    dispatcher_quarantine(d, guilty);
+    snprintf(
+        text, sizeof text,
+        "node %s gets no more trials: %d in a row failed there and succeeded elsewhere",
+        guilty, engine_config(d->setup.engine)->run.quarantine_after);
+    dispatcher_notify(d, DISPATCHER_QUARANTINE, id, 0, text);
+}
+
+/* An attempt whose trial is tried elsewhere as well: only a success counts, and only when
+ * it is the first. */
+static bool is_welcome(struct dispatcher *d, const struct flight *f, int failure)
+{
+    const struct trial *t = ledger_trial(d->ledger, f->trial);
+    d->doubled -= f->doubled;
+    return !f->doubled || (failure == FAILURE_NONE &&
+                           (t->state == TRIAL_QUEUED || t->state == TRIAL_RUNNING));
+}
+
 /* Results of attempts that were given up meanwhile are late: nobody waits for them. */
 static int take_result(struct dispatcher *d, int rank, const struct message_result *m,
                        struct error *err)
 {
     int index = find_flight(&d->workers[rank], m->slot, m->trial, m->attempt);
-    if (index < 0)
+    struct flight f = {0};
+    if (index >= 0)
+        f = dispatcher_land(d, rank, m->slot, index);
+    if (index < 0 || !is_welcome(d, &f, m->failure)) {
+        dispatcher_notify(d, DISPATCHER_LATE_RESULT, m->trial, rank, NULL);
         return 0;
-    dispatcher_land(d, rank, m->slot, index);
+    }
     note_seconds(d, m->seconds);
     struct ledger_result r = {.failure = m->failure,
                               .val_accuracy = NAN,
@@ -177,10 +216,13 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
                               .reason = m->reason && *m->reason ? m->reason : NULL};
     memcpy(r.kernels, m->kernels, sizeof r.kernels);
     int status = engine_finish(d->setup.engine, m->trial, rank, m->slot, &r, err);
-    if (status != 0)
-        return status;
     const struct trial *t = ledger_trial(d->ledger, m->trial);
     bool again = t->state == TRIAL_QUEUED;
+    if (status == 0 && (f.doubled || (d->doubled > 0 && !again)))
+        status = dispatcher_cancel_others(d, m->trial, err);
+    if (status != 0)
+        return status;
+    judge(d, rank, m->trial, m->failure);
     if (t->state == TRIAL_DONE) /* a result without a finite reward is none */
         d->results++;
     else
@@ -252,18 +294,36 @@ static int take_messages(struct dispatcher *d, struct error *err)
         if (rank <= 0 || rank >= d->setup.wire->size)
             continue;
         got = 1;
-        d->workers[rank].heard = dispatcher_now(d);
-        int status = take_frames(d, rank, err);
+        double now = dispatcher_now(d), silence = now - d->workers[rank].heard;
+        int status = 0;
+        d->workers[rank].heard = now;
+        if (d->workers[rank].state == WORKER_SILENT)
+            status = dispatcher_welcome_back(d, rank, silence, err);
+        if (status == 0)
+            status = take_frames(d, rank, err);
         if (status != 0)
             return status;
     }
     return more < 0 ? more : got;
 }
 
+/* With no other node left, one that fails is better than none. */
+static void forgive(struct dispatcher *d)
+{
+    if (d->ready > 0 || d->quarantined == 0)
+        return;
+    dispatcher_end_quarantine(d);
+    if (d->ready > 0)
+        dispatcher_notify(
+            d, DISPATCHER_QUARANTINE_OVER, 0, 0,
+            "no other node is left, so the ones in quarantine are used again");
+}
+
 /* Looks at every rank, so not in every turn. */
-static int give_up_silent(struct dispatcher *d, double now, struct error *err)
+static int look_for_silent(struct dispatcher *d, double now, struct error *err)
 {
     double limit = engine_config(d->setup.engine)->run.lost_after;
+    double doubt = dispatcher_silence_limit(d);
     int status = 0;
     if (now < d->look_at)
         return 0;
@@ -276,7 +336,10 @@ static int give_up_silent(struct dispatcher *d, double now, struct error *err)
         double patience = w->state == WORKER_EXPECTED ? fmax(limit, FIRST_WORD_S) : limit;
         if (now - w->heard > patience)
             status = give_up(d, rank, "no sign of life", err);
+        else if (w->state == WORKER_READY && now - w->heard > doubt)
+            status = dispatcher_doubt(d, rank, err);
     }
+    forgive(d);
     return status;
 }
 
@@ -284,12 +347,34 @@ static int check_silence(struct dispatcher *d, double now, struct error *err)
 {
     if (d->stopping)
         return 0;
-    int status = give_up_silent(d, now, err);
-    if (status == 0 && d->living == 0)
-        return error_set(err, ERROR_FAILED,
-                         "no worker rank is left; the last one lost was %s",
-                         d->last_lost);
-    return status;
+    return look_for_silent(d, now, err);
+}
+
+const char *dispatcher_alone(const struct dispatcher *d)
+{
+    return d->living == 0 && !d->stopping ? d->last_lost : NULL;
+}
+
+void dispatcher_describe(const struct dispatcher *d, struct text *out)
+{
+    double now = dispatcher_now(d);
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        const struct dispatcher_worker *w = &d->workers[rank];
+        if (w->state == WORKER_EXPECTED)
+            text_append(out, "rank %d has not reported for %.0f s\n", rank,
+                        now - w->heard);
+        if (w->state != WORKER_SILENT)
+            continue;
+        text_append(out, "rank %d on %s", rank, w->hello->host);
+        for (int i = 0; i < w->slot_count; i++)
+            if (w->ghosts[i].attempt > 0)
+                text_append(out, ", trial %llu", (unsigned long long)w->ghosts[i].trial);
+        text_append(out, ", no heartbeat for %.0f s\n", now - w->heard);
+    }
+    for (int rank = 1; rank < d->setup.wire->size && d->quarantined > 0; rank++)
+        if (d->workers[rank].quarantined && d->workers[rank].state != WORKER_LOST)
+            text_append(out, "rank %d on %s, in quarantine\n", rank,
+                        d->workers[rank].hello->host);
 }
 
 /* The same frame to every living rank. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dispatcher: hands trials of the ledger to the slots of worker ranks and brings back
  * what their attempts gave. It knows no strategy. A rank that is silent for longer than
- * run.lost_after is given up; its trials go back to the queue.
+ * run.silent_after is doubted (its trials are tried elsewhere as well), one that is silent for
+ * longer than run.lost_after is given up.
  *
  * Tasks go to idle slots first. A busy slot gets tasks ahead (at most run.prefetch) only
  * while trials take less than a second on average: ahead of a long trial, a task would wait
@@ -14,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "common/text.h"
 #include "master/engine.h"
 #include "master/placement.h"
 #include "proto/wire.h"
@@ -25,7 +27,13 @@ enum dispatcher_event_type {
     DISPATCHER_FINISHED,    /* a trial got its result or failed for good */
     DISPATCHER_ATTEMPT_FAILED, /* and will be tried again */
     DISPATCHER_RANK_LOST,
-    DISPATCHER_STARTED      /* the first attempt of the session */
+    DISPATCHER_STARTED,     /* the first attempt of the session */
+    DISPATCHER_RANK_SILENT, /* may come back; what it runs is tried elsewhere as well */
+    DISPATCHER_RANK_BACK,
+    DISPATCHER_LATE_RESULT, /* of an attempt that nobody waits for: not counted */
+    DISPATCHER_QUARANTINE,  /* a node gets no trials any more; reason says which */
+    DISPATCHER_QUARANTINE_OVER,
+    DISPATCHER_EVENT_COUNT
 };
 struct dispatcher_event {
     enum dispatcher_event_type type;
@@ -48,11 +56,17 @@ int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret
 void dispatcher_free(struct dispatcher *d); /* NULL is allowed */
 
 /* Take messages, give up silent ranks, make the placement when every rank has reported.
- * Returns 1 when something happened, 0 when not. ERROR_FAILED when no rank is left, or when
- * the first attempts of the session have failed without a single result. */
+ * Returns 1 when something happened, 0 when not. ERROR_FAILED when the first attempts of
+ * the session have failed without a single result. */
 int dispatcher_step(struct dispatcher *d, struct error *err);
 /* Hand out queued trials to free places. Returns how many. */
 int dispatcher_hand_out(struct dispatcher *d, struct error *err);
+/* Why nothing can go on, when no rank is left; else NULL. Borrowed. */
+const char *dispatcher_alone(const struct dispatcher *d);
+/* Queued trials that wait for another node than the one where they failed. */
+uint64_t dispatcher_deferred(const struct dispatcher *d);
+/* What is not as it should be, a line each: silent ranks, nodes in quarantine. */
+void dispatcher_describe(const struct dispatcher *d, struct text *out);
 /* Places that could take a trial now. */
 int dispatcher_free_places(const struct dispatcher *d);
 /* Nothing more will be proposed: idle slots count as the tail from now on. */

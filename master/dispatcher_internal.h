@@ -3,6 +3,7 @@
 #ifndef ARCHWAY_MASTER_DISPATCHER_INTERNAL_H
 #define ARCHWAY_MASTER_DISPATCHER_INTERNAL_H
 
+#include "master/blame.h"
 #include "master/dispatcher.h"
 
 enum { DISPATCHER_MAX_AHEAD = 256 };
@@ -11,6 +12,7 @@ struct flight {
     uint64_t trial;
     int attempt;
     double started; /* at the front of its slot since; 0: waits behind another */
+    bool doubled;   /* its rank was silent: the trial is tried elsewhere as well */
 };
 
 struct dispatcher_slot {
@@ -30,6 +32,7 @@ enum worker_state {
     WORKER_EXPECTED,
     WORKER_REPORTED,
     WORKER_READY,
+    WORKER_SILENT, /* was ready, may come back */
     WORKER_LOST,
     WORKER_GONE
 };
@@ -40,6 +43,9 @@ struct dispatcher_worker {
     struct message_hello *hello; /* owned; NULL before HELLO */
     struct dispatcher_slot *slots;
     int slot_count;
+    struct flight
+        *ghosts;      /* owned; while silent: what each slot ran, attempt 0: nothing */
+    bool quarantined; /* gets no trials */
 };
 
 struct dispatcher {
@@ -55,8 +61,12 @@ struct dispatcher {
     double mean_seconds; /* of attempts, moving average; negative: none yet */
     int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
     int expected, living, lost;        /* ranks */
+    int silent, quarantined;           /* likewise */
+    int doubled;                       /* flights that are */
+    double deferred_since;             /* a retry waits for another node; 0: none does */
+    struct blame *blame;               /* owned */
     uint64_t results, failures;        /* of this session */
-    char last_lost[MESSAGE_TEXT + 32]; /* which rank, and why */
+    char last_lost[MESSAGE_TEXT + 96]; /* which rank, and why */
 };
 
 double dispatcher_now(const struct dispatcher *d);
@@ -78,6 +88,23 @@ int dispatcher_board(struct dispatcher *d, struct dispatcher_slot *s, struct fli
 struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int index);
 /* Requeue everything a rank had. `forget`: the attempts do not count. */
 int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err);
+/* Do slots of this rank take trials (and stand in the lists)? */
+bool dispatcher_is_open(const struct dispatcher_worker *w);
+/* All slots of a rank into the lists, if it is open; out of them, if it was. */
+void dispatcher_offer(struct dispatcher *d, int rank);
+void dispatcher_withdraw(struct dispatcher *d, int rank);
+/* Give no more trials to a node, and to none else when it is the last one. */
+void dispatcher_quarantine(struct dispatcher *d, const char *host);
+void dispatcher_end_quarantine(struct dispatcher *d);
+/* dispatcher_silence.c. A ready rank falls silent; a silent one speaks again after so
+ * many seconds; one is given up. */
+double dispatcher_silence_limit(const struct dispatcher *d);
+int dispatcher_doubt(struct dispatcher *d, int rank, struct error *err);
+int dispatcher_welcome_back(struct dispatcher *d, int rank, double silence,
+                            struct error *err);
+void dispatcher_drop_ghosts(struct dispatcher *d, int rank);
+/* A trial is over: whoever still runs it stops. */
+int dispatcher_cancel_others(struct dispatcher *d, uint64_t trial, struct error *err);
 int dispatcher_place(struct dispatcher *d, struct error *err);
 
 #endif

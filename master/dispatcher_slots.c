@@ -34,6 +34,55 @@ void dispatcher_unlist(struct dispatcher *d, struct dispatcher_slot *s)
         list->last = s->previous;
 }
 
+bool dispatcher_is_open(const struct dispatcher_worker *w)
+{
+    return w->state == WORKER_READY && !w->quarantined;
+}
+
+void dispatcher_offer(struct dispatcher *d, int rank)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    if (!dispatcher_is_open(w))
+        return;
+    for (int i = 0; i < w->slot_count; i++)
+        dispatcher_list(d, &w->slots[i]);
+    d->ready += w->slot_count;
+}
+
+void dispatcher_withdraw(struct dispatcher *d, int rank)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    if (!dispatcher_is_open(w))
+        return;
+    for (int i = 0; i < w->slot_count; i++)
+        dispatcher_unlist(d, &w->slots[i]);
+    d->ready -= w->slot_count;
+}
+
+void dispatcher_quarantine(struct dispatcher *d, const char *host)
+{
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        struct dispatcher_worker *w = &d->workers[rank];
+        if (w->quarantined || !w->hello || strcmp(w->hello->host, host) != 0)
+            continue;
+        dispatcher_withdraw(d, rank);
+        w->quarantined = true;
+        d->quarantined++;
+    }
+}
+
+void dispatcher_end_quarantine(struct dispatcher *d)
+{
+    for (int rank = 1; rank < d->setup.wire->size; rank++) {
+        struct dispatcher_worker *w = &d->workers[rank];
+        if (!w->quarantined)
+            continue;
+        w->quarantined = false;
+        dispatcher_offer(d, rank);
+    }
+    d->quarantined = 0;
+}
+
 struct dispatcher_slot *dispatcher_roomiest(struct dispatcher *d, int depth)
 {
     for (int count = 0; count < depth; count++)
@@ -61,10 +110,13 @@ int dispatcher_board(struct dispatcher *d, struct dispatcher_slot *s, struct fli
         s->flights = flights;
         s->capacity = capacity;
     }
-    dispatcher_unlist(d, s);
+    bool open = dispatcher_is_open(&d->workers[s->rank]);
+    if (open)
+        dispatcher_unlist(d, s);
     f.started = 0;
     s->flights[s->count++] = f;
-    dispatcher_list(d, s);
+    if (open)
+        dispatcher_list(d, s);
     d->in_flight++;
     if (s->count > 1)
         return 0;
@@ -78,7 +130,7 @@ struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int inde
 {
     struct dispatcher_slot *s = &d->workers[rank].slots[slot];
     struct flight landed = s->flights[index];
-    bool listed = d->workers[rank].state == WORKER_READY;
+    bool listed = dispatcher_is_open(&d->workers[rank]);
     if (listed)
         dispatcher_unlist(d, s);
     s->count--;

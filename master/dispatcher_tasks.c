@@ -136,14 +136,78 @@ static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slo
     return send_task(d, ledger_trial(d->ledger, id), s->rank, s->index, attempt, err);
 }
 
+static const char *host_of(const struct dispatcher *d, int rank)
+{
+    return d->workers[rank].hello ? d->workers[rank].hello->host : "";
+}
+
+/* The rank on which the last attempt failed; 0: none that is here. */
+static int failed_on(const struct dispatcher *d, const struct trial *t)
+{
+    bool here = t->worker > 0 && t->worker < d->setup.wire->size;
+    return here && t->attempts > 0 && t->failure != FAILURE_NONE ? t->worker : 0;
+}
+
+/* A slot on another node than that of `rank`, or else on another rank; NULL. */
+static struct dispatcher_slot *elsewhere(struct dispatcher *d, int depth, int rank)
+{
+    struct dispatcher_slot *other = NULL;
+    int looks = 256;
+    for (int count = 0; count < depth; count++)
+        for (struct dispatcher_slot *s = d->lists[count].first; s && looks-- > 0;
+             s = s->next) {
+            if (strcmp(host_of(d, s->rank), host_of(d, rank)) != 0)
+                return s;
+            if (s->rank != rank && !other)
+                other = s;
+        }
+    return other;
+}
+
+/* A retry waits for a slot elsewhere about as long as one takes to become free. */
+static bool is_patient(struct dispatcher *d, int rank)
+{
+    const struct dispatcher_worker *w = &d->workers[rank];
+    int others = d->ready - (dispatcher_is_open(w) ? w->slot_count : 0);
+    double now = dispatcher_now(d), patience = fmin(60, fmax(1, d->mean_seconds));
+    if (d->deferred_since <= 0)
+        d->deferred_since = now;
+    return others > 0 && now - d->deferred_since < patience;
+}
+
+/* The next trial and its slot: a retry not where it failed, while something else can be
+ * done there meanwhile or it need not wait for long. */
+static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *ret_id)
+{
+    struct dispatcher_slot *s = dispatcher_roomiest(d, depth), *other;
+    if (d->stopping || !s || !ledger_next(d->ledger, ret_id))
+        return NULL;
+    int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
+    if (!failed || strcmp(host_of(d, s->rank), host_of(d, failed)) != 0) {
+        d->deferred_since = 0;
+        return s;
+    }
+    if ((other = elsewhere(d, depth, failed))) {
+        d->deferred_since = 0;
+        return other;
+    }
+    if (is_patient(d, failed))
+        return ledger_next_fresh(d->ledger, ret_id) ? s : NULL;
+    d->deferred_since = 0;
+    return s;
+}
+
+uint64_t dispatcher_deferred(const struct dispatcher *d)
+{
+    return d->deferred_since > 0 ? ledger_count_retries(d->ledger) : 0;
+}
+
 int dispatcher_hand_out(struct dispatcher *d, struct error *err)
 {
     int handed = 0, depth = slot_depth(d);
+    struct dispatcher_slot *s;
     uint64_t id;
-    while (!d->stopping && ledger_next(d->ledger, &id)) {
-        struct dispatcher_slot *s = dispatcher_roomiest(d, depth);
-        if (!s)
-            break;
+    while ((s = pair(d, depth, &id))) {
         int status = hand_out_one(d, id, s, err);
         if (status != 0)
             return status;
@@ -169,6 +233,9 @@ int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct err
         for (bool ran = true; w->slots[slot].count > 0 && status == 0; ran = false) {
             double seconds = ran ? flight_seconds(d, &w->slots[slot].flights[0]) : 0;
             struct flight f = dispatcher_land(d, rank, slot, 0);
+            d->doubled -= f.doubled;
+            if (f.doubled) /* whoever else has it answers for it */
+                continue;
             if (forget || !ran) {
                 engine_forget(e, f.trial, seconds);
                 continue;

@@ -309,6 +309,8 @@ int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
         r.reward = e->config.run.on_failure == ON_FAILURE_REWARD_0 ? 0 : NAN;
     bytes_clear(&e->scratch);
     record_encode_finished(&r, &e->scratch);
+    if (again && t->state == TRIAL_QUEUED)
+        return 0; /* it was doubted, and waits for its next attempt already */
     if (again) {
         status = engine_record(e, RECORD_ATTEMPT_FAILED, NULL, err);
         return status == 0 ? engine_apply_failed_attempt(e, &r, err) : status;
@@ -321,6 +323,11 @@ void engine_forget(struct engine *e, uint64_t id, double seconds)
 {
     ledger_requeue(e->ledger, id, true);
     ledger_hours(e->ledger)->lost += seconds * engine_cores(e);
+}
+
+void engine_doubt(struct engine *e, uint64_t id)
+{
+    ledger_requeue(e->ledger, id, false);
 }
 
 static int engine_tell_one(struct engine *e, uint64_t id, struct error *err)

@@ -107,6 +107,9 @@ int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
 /* A running attempt was given up without fault of its own: back to the queue, not counted;
  * `seconds` it had run. */
 void engine_forget(struct engine *e, uint64_t id, double seconds);
+/* A running attempt may be lost: the trial goes back to the queue, and the attempt counts,
+ * so that the next one has another number. Its result is still welcome. */
+void engine_doubt(struct engine *e, uint64_t id);
 /* Tell the strategies what is durable, in the order of the mode. Returns 1 when something
  * was told, 0 when not. */
 int engine_tell(struct engine *e, struct error *err);

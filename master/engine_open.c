@@ -88,8 +88,9 @@ static int replay_started(struct replay *r, struct bytes_reader *in, struct erro
     if (status != 0)
         return status;
     /* Giving up an attempt is no record: starting the next one says it. */
-    if (ledger_trial(r->e->ledger, s.id)->state == TRIAL_RUNNING)
-        ledger_requeue(r->e->ledger, s.id, true);
+    const struct trial *t = ledger_trial(r->e->ledger, s.id);
+    if (t->state == TRIAL_RUNNING)
+        ledger_requeue(r->e->ledger, s.id, s.attempt <= (int)t->attempts);
     ledger_start(r->e->ledger, s.id, s.worker, s.slot);
     r->e->last_time = s.time;
     return 0;
@@ -102,7 +103,12 @@ static int replay_finished(struct replay *r, uint32_t type, struct bytes_reader 
     int status = record_decode_finished(in, &f, err);
     if (status != 0)
         return status;
-    status = replay_check(r->e, f.id, 1U << TRIAL_RUNNING, err);
+    /* A doubted attempt may bring its result while the trial waits for the next one. */
+    unsigned allowed = 1U << TRIAL_RUNNING;
+    const struct trial *t = ledger_trial(r->e->ledger, f.id);
+    if (type == RECORD_FINISHED && t && t->attempts > 0)
+        allowed |= 1U << TRIAL_QUEUED;
+    status = replay_check(r->e, f.id, allowed, err);
     if (status == 0 && type == RECORD_FINISHED)
         status = engine_apply_finished(r->e, &f, err);
     else if (status == 0)

@@ -31,7 +31,7 @@ struct node {
 };
 
 struct list {
-    uint64_t first, last;
+    uint64_t first, last, count;
 };
 
 struct ledger {
@@ -50,7 +50,7 @@ int ledger_new(struct ledger **ret, struct error *err)
     if (!l)
         return error_set(err, ERROR_SYSTEM, "ledger: out of memory");
     for (int i = 0; i < 2; i++)
-        l->queues[i] = (struct list){LEDGER_NONE, LEDGER_NONE};
+        l->queues[i] = (struct list){LEDGER_NONE, LEDGER_NONE, 0};
     *ret = l;
     return 0;
 }
@@ -112,6 +112,7 @@ static void queue_push(struct ledger *l, struct node *n, int which)
     else
         q->first = n->trial.id;
     q->last = n->trial.id;
+    q->count++;
 }
 
 static void queue_remove(struct ledger *l, struct node *n)
@@ -125,6 +126,7 @@ static void queue_remove(struct ledger *l, struct node *n)
         ledger_node(l, n->queue.next)->queue.previous = n->queue.previous;
     else
         q->last = n->queue.previous;
+    q->count--;
 }
 
 static void same_append(struct ledger *l, struct ledger_chain *chain, struct node *n)
@@ -255,6 +257,19 @@ bool ledger_next(const struct ledger *l, uint64_t *ret_id)
         return true;
     }
     return false;
+}
+
+bool ledger_next_fresh(const struct ledger *l, uint64_t *ret_id)
+{
+    if (l->queues[QUEUE_FRESH].first == LEDGER_NONE)
+        return false;
+    *ret_id = l->queues[QUEUE_FRESH].first;
+    return true;
+}
+
+uint64_t ledger_count_retries(const struct ledger *l)
+{
+    return l->queues[QUEUE_RETRY].count;
 }
 
 int ledger_start(struct ledger *l, uint64_t id, int worker, int slot)

@@ -50,6 +50,10 @@ const struct trial *ledger_find(const struct ledger *l, enum trial_arm arm,
 /* Oldest queued trial (first those put in front, in the order in which they were); false
  * when the queue is empty. Peek only. */
 bool ledger_next(const struct ledger *l, uint64_t *ret_id);
+/* Likewise among those without an attempt behind them. */
+bool ledger_next_fresh(const struct ledger *l, uint64_t *ret_id);
+/* Queued trials with an attempt behind them. */
+uint64_t ledger_count_retries(const struct ledger *l);
 /* QUEUED -> RUNNING: the next attempt starts at worker/slot. Returns the attempt number,
  * from 1. */
 int ledger_start(struct ledger *l, uint64_t id, int worker, int slot);

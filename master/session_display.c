@@ -121,6 +121,13 @@ static void attempt_failed(struct session *s, const struct dispatcher_event *e)
         session_say(s, "further failed attempts are only logged, in log.jsonl");
 }
 
+static void late_result(struct session *s, const struct dispatcher_event *e)
+{
+    char text[64];
+    snprintf(text, sizeof text, "trial %llu: not counted", (unsigned long long)e->trial);
+    event_log_text(s->log, session_wall(s), "late_result", e->rank, text);
+}
+
 void session_event(void *context, const struct dispatcher_event *e)
 {
     struct session *s = context;
@@ -140,7 +147,23 @@ void session_event(void *context, const struct dispatcher_event *e)
         session_say(s, "rank %d is given up: %s; its trials go back to the queue", e->rank,
                     e->reason);
         break;
+    case DISPATCHER_RANK_SILENT:
+    case DISPATCHER_RANK_BACK:
+        event_log_text(s->log, session_wall(s),
+                       e->type == DISPATCHER_RANK_BACK ? "rank_back" : "rank_silent", e->rank,
+                       e->reason);
+        session_say(s, "rank %d: %s", e->rank, e->reason);
+        break;
+    case DISPATCHER_LATE_RESULT:
+        late_result(s, e);
+        break;
+    case DISPATCHER_QUARANTINE:
+    case DISPATCHER_QUARANTINE_OVER:
+        event_log_text(s->log, session_wall(s), "quarantine", -1, e->reason);
+        session_say(s, "warning: %s", e->reason);
+        break;
     case DISPATCHER_FINISHED:
+    case DISPATCHER_EVENT_COUNT:
         break;
     }
 }
@@ -149,6 +172,10 @@ void session_over(void *context, const struct trial *t)
 {
     struct session *s = context;
     progress_note(&s->progress, t);
+    if (t->state != TRIAL_SAVED)
+        failures_note(&s->failures, t->state == TRIAL_FAILED);
+    if (t->state == TRIAL_FAILED)
+        s->last_failed = t;
     if (t->state == TRIAL_DONE && kernel_watch_note(&s->kernels, t->worker, t->kernels))
         warn_of_kernels(s);
     event_log_trial(s->log, session_wall(s), "trial", t, t->reason);

@@ -6,6 +6,7 @@
 #include "master/dispatcher.h"
 #include "master/engine.h"
 #include "master/event_log.h"
+#include "master/failures.h"
 #include "master/kernel_watch.h"
 #include "master/progress.h"
 #include "master/run_folder.h"
@@ -21,6 +22,8 @@ struct session {
     struct dispatcher *dispatcher;
     struct event_log *log;
     struct progress progress;
+    struct failures failures;
+    const struct trial *last_failed; /* of the ledger; NULL: none in this session */
     struct kernel_watch kernels;
     struct stop stop;
     double started;       /* monotonic */

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000 };
@@ -17,7 +18,8 @@ static int propose(struct session *s, struct error *err)
     int most = places + engine_config(s->engine)->search.batch;
     enum engine_answer answer = ENGINE_PROPOSED;
     while (!s->exhausted && made < most && places > 0 &&
-           ledger_count_state(l, -1, TRIAL_QUEUED) < (uint64_t)places) {
+           ledger_count_state(l, -1, TRIAL_QUEUED) <
+               (uint64_t)places + dispatcher_deferred(s->dispatcher)) {
         int status = engine_propose(s->engine, session_wall(s), &answer, err);
         if (status != 0)
             return status;
@@ -101,6 +103,8 @@ static const char *budget_reached(const struct session *s)
 static bool is_over(struct session *s)
 {
     const char *why = stop_reason(&s->stop, s->setup->clock);
+    if (!why)
+        why = dispatcher_alone(s->dispatcher);
     if (why) {
         snprintf(s->reason, sizeof s->reason, "%s", why);
         return true;
@@ -133,6 +137,23 @@ static int keep_house(struct session *s, struct error *err)
     return status;
 }
 
+/* Whatever is wrong, more trials would only show it again. */
+static int check_failures(const struct session *s, struct error *err)
+{
+    double most = engine_config(s->engine)->run.max_failed;
+    const char *why = s->last_failed ? s->last_failed->reason : NULL;
+    if (!failures_exceed(&s->failures, most))
+        return 0;
+    return error_set(err, ERROR_FAILED,
+                     "%d of the last %d trials failed (run.max_failed: %g), so the run stops; "
+                     "trial %llu: %.*s. archway trials %s --failed shows them, archway resume "
+                     "goes on",
+                     s->failures.sum, FAILURES_WINDOW, most,
+                     s->last_failed ? (unsigned long long)s->last_failed->id : 0,
+                     why ? (int)strcspn(why, "\n") : 9, why ? why : "no reason",
+                     s->setup->dir);
+}
+
 int session_loop(struct session *s, struct error *err)
 {
     unsigned turns = 0;
@@ -140,6 +161,8 @@ int session_loop(struct session *s, struct error *err)
     s->nap_us = NAP_SHORTEST_US;
     while (!is_over(s)) {
         int moved = turn(s, err);
+        if (moved >= 0 && check_failures(s, err) != 0)
+            moved = ERROR_FAILED;
         if (moved < 0)
             return moved;
         if (moved > 0)

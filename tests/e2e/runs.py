@@ -435,7 +435,51 @@ class Stops(RunCase):
         self.assert_same('calm', 'run')
 
 
-class Faults(RunCase):
+class RankCase(RunCase):
+    """With ranks that something happens to."""
+
+    def fault(self, *trainer, ranks=3, trials=60, sets=(), status=0):
+        """Start, wait for the first trial; the processes of the worker ranks."""
+        config = self.config(*trainer, trials=trials)
+        words = sum((('--set', key) for key in sets), ())
+        process = self.start('search', config, '--run', 'run', *words, ranks=ranks,
+                             options=('--mca', 'orte_enable_recovery', '1'))
+        self.wait_for('run', 'first_trial')
+        return config, process, self.ranks_of(process)[1:]
+
+    def finish(self, process, status=0, seconds=60):
+        """As a launch script does: the status is that of exit.json."""
+        until = time.monotonic() + seconds
+        while not os.path.exists(self.path('run/exit.json')):
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.terminate()
+        process.wait(20)
+        self.assertEqual(self.exit_json('run')['status'], status)
+        self.assert_replays('run')
+
+    def assert_undisturbed(self, config):
+        self.archway('search', config, '--run', 'calm', '--quiet', '--set',
+                     'trainer.command=[%s, --null]' % json.dumps(FAKE))
+        self.assert_same('calm', 'run')
+
+    def named(self, event):
+        return [e for e in self.events('run') if e['event'] == event]
+
+    def ranks_of(self, process):
+        children = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open('/proc/%s/stat' % pid, encoding='utf-8') as file:
+                    if int(file.read().rsplit(')', 1)[1].split()[1]) == process.pid:
+                        children.append(int(pid))
+            except (OSError, IndexError):
+                pass
+        return sorted(children)
+
+
+class Faults(RankCase):
     """A child network that misbehaves costs an attempt, never the job."""
 
     def misbehave(self, *options, reason):
@@ -493,16 +537,70 @@ class Faults(RunCase):
         self.archway('search', config, '--run', 'calm', '--quiet')
         self.assert_same('calm', 'run')
 
-    def ranks_of(self, process):
-        children = []
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            try:
-                with open('/proc/%s/stat' % pid, encoding='utf-8') as file:
-                    if int(file.read().rsplit(')', 1)[1].split()[1]) == process.pid:
-                        children.append(int(pid))
-            except (OSError, IndexError):
-                pass
-        return sorted(children)
+    def test_too_many_failures_end_the_run(self):
+        config = self.config('--null', '--exit-every', '2', '--complaint', 'bad\nworse',
+                             trials=300)
+        _, errors = self.archway('search', config, '--run', 'run', '--set', 'run.retries=0',
+                                 '--set', 'run.max_failed=0.2', '--set', 'run.mode=async',
+                                 status=1)
+        self.assertIn('11 of the last 50 trials failed (run.max_failed: 0.2)', errors)
+        self.assertIn('exit status 3: worse', errors)
+        self.assertIn('    | bad\n    | worse\n',
+                      self.archway('trials', 'run', '--failed')[0])
+        self.assert_replays('run')
+
+
+class Ranks(RankCase):
+    """A rank or the master that dies, stops or falls silent costs time only."""
+
+    def test_a_killed_rank_with_default_settings(self):
+        config, process, workers = self.fault('--sleep', '500', trials=40)
+        killed = time.time()
+        os.kill(workers[-1], signal.SIGKILL)
+        self.wait_for('run', 'rank_silent')
+        silent = self.named('rank_silent')[0]
+        self.assertIn('tried elsewhere', silent['text'])
+        print('doubted %.1f s after its death' % (silent['time'] - killed))
+        self.assertLess(silent['time'] - killed, 5)
+        self.finish(process)
+        self.assert_undisturbed(config)
+        self.assert_no_trainer()
+
+    def test_a_stopped_rank_comes_back(self):
+        config, process, workers = self.fault(
+            '--sleep', '200', trials=60, sets=('run.silent_after=0.5s', 'run.heartbeat=0.1s'))
+        os.kill(workers[-1], signal.SIGSTOP)
+        self.wait_for('run', 'rank_silent')
+        time.sleep(1.5)
+        os.kill(workers[-1], signal.SIGCONT)
+        self.wait_for('run', 'rank_back')
+        self.finish(process)
+        self.assertEqual(self.named('rank_lost'), [])
+        over = [e['trial'] for e in self.named('trial')]
+        self.assertEqual(sorted(over), list(range(60)))
+        self.assert_undisturbed(config)
+        self.assert_no_trainer()
+
+    def test_when_only_the_master_is_left(self):
+        config, process, workers = self.fault(
+            '--sleep', '300', trials=40, sets=('run.lost_after=1s', 'run.heartbeat=0.1s'))
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        self.finish(process, status=75)
+        self.assertIn('no worker rank is left', self.exit_json('run')['reason'])
+        self.assert_no_trainer()
+        self.archway('resume', 'run', '--quiet')
+        self.assert_undisturbed(config)
+
+    def test_no_process_outlives_a_killed_master(self):
+        daemon, child = self.path('daemon'), self.path('child')
+        process = self.start('search', self.config('--sleep', '60000', '--daemon', daemon,
+                                                   '--child', child), '--run', 'run')
+        self.wait_for('run', 'first_trial')
+        process.kill()
+        process.wait()
+        time.sleep(0.5)
+        self.assert_no_trainer()
 
 
 class FullDisk(RunCase):

@@ -30,7 +30,7 @@ static struct engine_rig rig;
 static struct dispatcher *dispatcher;
 static struct config config;
 static double now;
-static int notified[8];
+static int notified[DISPATCHER_EVENT_COUNT];
 static char lost_reason[512];
 
 static int fake_send(struct wire *w, int peer, const void *data, size_t size,
@@ -110,6 +110,8 @@ static void setup(void)
     config = engine_rig_config(MODE_ASYNC, 1000, 0);
     config.search.duplicates = DUPLICATES_TRAIN;
     config.run.lost_after = 60;
+    config.run.silent_after = 1000;
+    config.run.quarantine_after = 0;
     config.run.heartbeat = 5;
     config.run.prefetch = 8;
     config.run.retries = 1;
@@ -205,11 +207,13 @@ static int hand_out(int proposals)
     return handed;
 }
 
-static void fails(int status, const char *text)
+/* Not yet, but after one step more. */
+static void is_alone(const char *text)
 {
-    struct error err = {0};
-    ck_assert_int_eq(step(&err), status);
-    ck_assert_msg(strstr(err.text, text), "'%s' lacks '%s'", err.text, text);
+    ck_assert_ptr_null(dispatcher_alone(dispatcher));
+    step_well();
+    const char *why = dispatcher_alone(dispatcher);
+    ck_assert_msg(why && strstr(why, text), "'%s' lacks '%s'", why ? why : "", text);
 }
 
 START_TEST(nothing_is_handed_out_before_all_have_reported)
@@ -299,6 +303,247 @@ START_TEST(a_silent_rank_loses_its_trials)
 }
 END_TEST
 
+/* The task of the trial that was handed out last. */
+static struct message_task last_task(uint64_t trial, int *ret_rank)
+{
+    for (int i = fake.task_count; i-- > 0;)
+        if (fake.tasks[i].trial == trial) {
+            *ret_rank = fake.task_ranks[i];
+            return fake.tasks[i];
+        }
+    ck_abort_msg("trial %d was not handed out", (int)trial);
+}
+
+/* Two ranks of one slot each; rank 2 falls silent with its trial, which is handed to rank
+ * 1 when that has finished its own. The two tasks of the trial. */
+static void fall_silent(struct message_task *ret_old, struct message_task *ret_new)
+{
+    int rank;
+    config.run.silent_after = 4;
+    config.run.heartbeat = 1;
+    start(2, "0");
+    ck_assert_int_eq(hand_out(2), 2);
+    int mine = fake.task_ranks[0] == 1 ? 0 : 1;
+    *ret_old = fake.tasks[1 - mine];
+    say_result(1, &fake.tasks[mine], FAILURE_NONE, 2, 0.5F);
+    pass(2.9);
+    ck_assert_int_eq(notified[DISPATCHER_RANK_SILENT], 0);
+    pass(1.5);
+    ck_assert_int_eq(notified[DISPATCHER_RANK_SILENT], 1);
+    ck_assert_int_eq(engine_rig_trial(&rig, ret_old->trial)->state, TRIAL_QUEUED);
+    ck_assert_int_eq(hand_out(0), 1);
+    *ret_new = last_task(ret_old->trial, &rank);
+    ck_assert_int_eq(rank, 1);
+    ck_assert_int_eq(ret_new->attempt, 2);
+}
+
+START_TEST(the_doubted_may_come_first)
+{
+    struct message_task old, new;
+    fall_silent(&old, &new);
+    pass(10);
+    say_result(2, &old, FAILURE_NONE, 30, 0.75F);
+    int cancels = fake.sent[1][MESSAGE_CANCEL];
+    step_well();
+    ck_assert_int_eq(notified[DISPATCHER_RANK_BACK], 1);
+    const struct trial *t = engine_rig_trial(&rig, old.trial);
+    ck_assert_int_eq(t->state, TRIAL_DONE);
+    ck_assert_double_eq(t->val_accuracy, 0.75);
+    ck_assert_int_eq(fake.sent[1][MESSAGE_CANCEL], cancels + 1);
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 0);
+    say_result(1, &new, FAILURE_NONE, 1, 0.25F); /* crossed with the cancel */
+    step_well();
+    ck_assert_int_eq(notified[DISPATCHER_LATE_RESULT], 1);
+    ck_assert_int_eq(notified[DISPATCHER_FINISHED], 2);
+    ck_assert_double_eq(t->val_accuracy, 0.75);
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 2);
+    finish();
+}
+END_TEST
+
+START_TEST(the_doubted_may_come_second)
+{
+    struct message_task old, new;
+    fall_silent(&old, &new);
+    say_result(1, &new, FAILURE_NONE, 1, 0.25F);
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_DONE);
+    ck_assert_int_eq(fake.sent[2][MESSAGE_CANCEL], 0);
+    say_result(2, &old, FAILURE_NONE, 30, 0.75F);
+    step_well();
+    ck_assert_int_eq(fake.sent[2][MESSAGE_CANCEL], 1);
+    ck_assert_int_eq(notified[DISPATCHER_LATE_RESULT], 1);
+    ck_assert_double_eq(engine_rig_trial(&rig, old.trial)->val_accuracy, 0.25);
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 2);
+    finish();
+}
+END_TEST
+
+START_TEST(both_may_run_for_a_while)
+{
+    struct message_task old, new;
+    fall_silent(&old, &new);
+    say(2, MESSAGE_HEARTBEAT);
+    step_well();
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 2);
+    ck_assert_int_eq(dispatcher_free_places(dispatcher), 0);
+    say_result(2, &old, FAILURE_EXIT, 30, 0); /* the other one is still at it */
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_RUNNING);
+    say_result(1, &new, FAILURE_NONE, 1, 0.25F);
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_DONE);
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 0);
+    finish();
+    setup();
+    fall_silent(&old, &new);
+    say(2, MESSAGE_HEARTBEAT);
+    say_result(1, &new, FAILURE_NONE, 1, 0.25F);
+    step_well();
+    ck_assert_int_eq(fake.sent[2][MESSAGE_CANCEL], 1);
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 0);
+    finish();
+}
+END_TEST
+
+START_TEST(the_doubted_may_never_come_back)
+{
+    struct message_task old, new;
+    struct text text;
+    fall_silent(&old, &new);
+    text_init(&text);
+    dispatcher_describe(dispatcher, &text);
+    char expected[64];
+    snprintf(expected, sizeof expected,
+             "rank 2 on host2, trial %d, no heartbeat for 4 s\n", (int)old.trial);
+    ck_assert_str_eq(text.data, expected);
+    text_fini(&text);
+    pass(60);
+    ck_assert_int_eq(notified[DISPATCHER_RANK_LOST], 1);
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_RUNNING);
+    ck_assert_double_ge(ledger_hours(engine_ledger(rig.engine))->lost, 60);
+    dispatcher_recall(dispatcher);
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_QUEUED);
+    finish();
+}
+END_TEST
+
+/* A second silence, of the rank that has taken over, and both come back. */
+START_TEST(a_trial_may_be_doubted_twice)
+{
+    struct message_task old, new;
+    fall_silent(&old, &new);
+    now += 1;
+    say(2, MESSAGE_HEARTBEAT);
+    step_well();
+    for (int i = 0; i < 4; i++) {
+        now += 1.5;
+        say(2, MESSAGE_HEARTBEAT);
+        step_well();
+    }
+    ck_assert_int_eq(notified[DISPATCHER_RANK_SILENT], 2);
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_QUEUED);
+    say_result(1, &new, FAILURE_NONE, 1, 0.25F);
+    step_well();
+    ck_assert_int_eq(engine_rig_trial(&rig, old.trial)->state, TRIAL_DONE);
+    say_result(2, &old, FAILURE_NONE, 1, 0.75F);
+    step_well();
+    ck_assert_double_eq(engine_rig_trial(&rig, old.trial)->val_accuracy, 0.25);
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 0);
+    ck_assert_int_eq(notified[DISPATCHER_FINISHED], 2);
+    finish();
+}
+END_TEST
+
+/* A task that failed on rank 1 of two: its next attempt. */
+START_TEST(a_retry_goes_elsewhere)
+{
+    int rank;
+    start(2, "0");
+    ck_assert_int_eq(hand_out(2), 2);
+    struct message_task bad = fake.tasks[fake.task_ranks[0] == 1 ? 0 : 1];
+    struct message_task good = fake.tasks[fake.task_ranks[0] == 1 ? 1 : 0];
+    say_result(1, &bad, FAILURE_EXIT, 2, 0);
+    step_well();
+    ck_assert_int_eq(hand_out(0), 0); /* rank 2 is busy: wait for it */
+    ck_assert_uint_eq(dispatcher_deferred(dispatcher), 1);
+    ck_assert_int_eq(hand_out(1), 1); /* and do something else meanwhile */
+    last_task(2, &rank);
+    ck_assert_int_eq(rank, 1);
+    say_result(2, &good, FAILURE_NONE, 2, 0.5F);
+    step_well();
+    ck_assert_int_eq(hand_out(0), 1);
+    ck_assert_int_eq(last_task(bad.trial, &rank).attempt, 2);
+    ck_assert_int_eq(rank, 2);
+    ck_assert_uint_eq(dispatcher_deferred(dispatcher), 0);
+    finish();
+}
+END_TEST
+
+START_TEST(a_retry_does_not_wait_for_ever)
+{
+    int rank;
+    start(2, "0");
+    ck_assert_int_eq(hand_out(2), 2);
+    struct message_task bad = fake.tasks[fake.task_ranks[0] == 1 ? 0 : 1];
+    say_result(1, &bad, FAILURE_EXIT, 2, 0);
+    step_well();
+    ck_assert_int_eq(hand_out(0), 0);
+    now += 1.9;
+    step_well();
+    ck_assert_int_eq(hand_out(0), 0);
+    now += 0.2;
+    step_well();
+    ck_assert_int_eq(hand_out(0), 1);
+    last_task(bad.trial, &rank);
+    ck_assert_int_eq(rank, 1);
+    finish();
+    setup();
+    start(1, "0"); /* or at all, when there is nobody else */
+    hand_out(1);
+    say_result(1, &fake.tasks[0], FAILURE_EXIT, 2, 0);
+    step_well();
+    ck_assert_int_eq(hand_out(0), 1);
+    finish();
+}
+END_TEST
+
+/* Rank 1 fails whatever it gets, rank 2 succeeds. */
+START_TEST(a_node_that_fails_alone_is_quarantined)
+{
+    int answered = 0;
+    config.run.quarantine_after = 3;
+    config.run.retries = 3;
+    start(2, "0");
+    for (int turn = 0; turn < 12; turn++) {
+        hand_out(2);
+        for (; answered < fake.task_count; answered++)
+            say_result(fake.task_ranks[answered], &fake.tasks[answered],
+                       fake.task_ranks[answered] == 1 ? FAILURE_EXIT : FAILURE_NONE, 2,
+                       0.5F);
+        step_well();
+    }
+    ck_assert_int_eq(notified[DISPATCHER_QUARANTINE], 1);
+    int before = fake.task_count;
+    ck_assert_int_eq(hand_out(2), 1);
+    ck_assert_int_eq(fake.task_ranks[before], 2);
+    struct text text;
+    text_init(&text);
+    dispatcher_describe(dispatcher, &text);
+    ck_assert_str_eq(text.data, "rank 1 on host1, in quarantine\n");
+    text_fini(&text);
+    /* With rank 2 gone it is needed again. */
+    struct message m = {.type = MESSAGE_BYE, .bye.reason = "power cut"};
+    say_frame(2, &m);
+    step_well();
+    now += 1;
+    step_well();
+    ck_assert_int_eq(notified[DISPATCHER_QUARANTINE_OVER], 1);
+    ck_assert_int_eq(hand_out(0), 1);
+    finish();
+}
+END_TEST
+
 START_TEST(late_and_strange_results_are_ignored)
 {
     start(1, "0-1");
@@ -339,7 +584,7 @@ START_TEST(what_only_a_master_sends_costs_the_rank_not_the_run)
     fake.incoming[fake.count].peer = 2; /* and so does what is no message */
     bytes_init(&fake.incoming[fake.count].data);
     bytes_put(&fake.incoming[fake.count++].data, "garbage garbage", 15);
-    fails(ERROR_FAILED, "no worker rank is left");
+    is_alone("no worker rank is left");
     finish();
 }
 END_TEST
@@ -349,7 +594,7 @@ START_TEST(the_last_rank_says_why_it_left)
     struct message m = {.type = MESSAGE_BYE, .bye.reason = "no space left on device"};
     start(1, "0");
     say_frame(1, &m);
-    fails(ERROR_FAILED, "rank 1: no space left on device");
+    is_alone("rank 1: no space left on device");
     finish();
 }
 END_TEST
@@ -419,7 +664,7 @@ START_TEST(only_short_trials_queue_ahead)
         step_well();
     }
     now += 1.9;
-    fails(ERROR_FAILED, "no worker rank is left");
+    is_alone("no worker rank is left");
     ck_assert_int_eq(engine_rig_trial(&rig, 1)->attempts, 1);
     ck_assert_int_eq(engine_rig_trial(&rig, 2)->attempts, 0);
     uint64_t next;
@@ -476,6 +721,14 @@ int main(void)
                                   a_rank_that_never_reports_is_given_up,
                                   a_master_that_stood_still_blames_nobody,
                                   a_silent_rank_loses_its_trials,
+                                  the_doubted_may_come_first,
+                                  the_doubted_may_come_second,
+                                  both_may_run_for_a_while,
+                                  the_doubted_may_never_come_back,
+                                  a_trial_may_be_doubted_twice,
+                                  a_retry_goes_elsewhere,
+                                  a_retry_does_not_wait_for_ever,
+                                  a_node_that_fails_alone_is_quarantined,
                                   late_and_strange_results_are_ignored,
                                   what_only_a_master_sends_costs_the_rank_not_the_run,
                                   the_last_rank_says_why_it_left,
