@@ -129,6 +129,7 @@ struct config_run {
     double lost_after;     /* seconds of silence before a rank is given up */
     int quarantine_after;  /* trials that speak against a node; 0: never */
     double max_failed;     /* share of the last trials that may fail, 0 to 1 */
+    int64_t reserve;       /* bytes free below which no trial is handed out; 0: none */
     double time_limit;     /* seconds of wall clock of this session; 0: none */
     char cache[CONFIG_PATH]; /* folder of prepared data on each node; empty: TMPDIR */
 };

@@ -3,6 +3,7 @@
 #ifndef ARCHWAY_MASTER_SESSION_INTERNAL_H
 #define ARCHWAY_MASTER_SESSION_INTERNAL_H
 
+#include "master/disk_watch.h"
 #include "master/dispatcher.h"
 #include "master/engine.h"
 #include "master/event_log.h"
@@ -25,6 +26,7 @@ struct session {
     struct failures failures;
     const struct trial *last_failed; /* of the ledger; NULL: none in this session */
     struct kernel_watch kernels;
+    struct disk_watch disk;
     struct stop stop;
     double started;       /* monotonic */
     double snapshot_at, display_at, minute_at, flush_at;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one loop. Each turn: take what has arrived, tell what is durable, propose what could
- * be handed out, hand it out, commit the journal, and sleep only when none of it moved. */
+/* The one loop. Each turn: take what has arrived, tell what is durable, propose what
+ * could be handed out, hand it out, commit the journal, and sleep only when none of it
+ * moved. */
 #include "master/session_internal.h"
 
 #include <math.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "common/text.h"
 
 enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000 };
 
@@ -43,6 +46,31 @@ static int commit(struct session *s, struct error *err)
     return journal_commit(s->journal, err);
 }
 
+/* Is there room for what a new trial would write? Says so when that changes. */
+static bool has_room(struct session *s)
+{
+    char room[32], reserve[32];
+    int64_t bytes = engine_config(s->engine)->run.reserve;
+    enum disk_change change =
+        disk_watch_step(&s->disk, s->setup->dir, bytes, session_now(s));
+    if (change == DISK_SAME)
+        return !s->disk.low;
+    text_format_size(s->disk.room, room, sizeof room);
+    text_format_size((double)bytes, reserve, sizeof reserve);
+    event_log_text(s->log, session_wall(s), s->disk.low ? "disk_low" : "disk_room", -1,
+                   room);
+    event_log_flush(s->log);
+    if (s->disk.low)
+        session_say(
+            s,
+            "warning: %s are free in %s, less than run.reserve (%s): no trial is handed "
+            "out until there is room",
+            room, s->setup->dir, reserve);
+    else
+        session_say(s, "%s are free again: going on", room);
+    return !s->disk.low;
+}
+
 static int turn(struct session *s, struct error *err)
 {
     int moved = dispatcher_step(s->dispatcher, err), status = moved;
@@ -54,11 +82,12 @@ static int turn(struct session *s, struct error *err)
     if (status < 0)
         return status;
     moved += status;
-    status = propose(s, err);
+    bool room = has_room(s);
+    status = room ? propose(s, err) : 0;
     if (status < 0)
         return status;
     moved += status;
-    status = dispatcher_hand_out(s->dispatcher, err);
+    status = room ? dispatcher_hand_out(s->dispatcher, err) : 0;
     if (status < 0)
         return status;
     moved += status;
@@ -91,8 +120,9 @@ static const char *budget_reached(const struct session *s)
         return "the budget search.hours is used up";
     if (c->search.core_hours <= 0 && c->search.gpu_hours <= 0)
         return NULL;
-    double spent = (h->trained + h->failed + h->lost +
-                    dispatcher_running_cost(s->dispatcher)) / 3600;
+    double spent =
+        (h->trained + h->failed + h->lost + dispatcher_running_cost(s->dispatcher)) /
+        3600;
     if (c->search.core_hours > 0 && spent >= c->search.core_hours)
         return "the budget search.core_hours is used up";
     return c->search.gpu_hours > 0 && spent >= c->search.gpu_hours
@@ -112,7 +142,8 @@ static bool is_over(struct session *s)
     why = budget_reached(s);
     if (!why && engine_settled(s->engine))
         why = "all trials are done";
-    if (!why && s->exhausted && engine_told(s->engine) == ledger_count(engine_ledger(s->engine)))
+    if (!why && s->exhausted &&
+        engine_told(s->engine) == ledger_count(engine_ledger(s->engine)))
         why = "the search has nothing left to propose";
     if (why) {
         s->finished = true;
@@ -129,7 +160,8 @@ static int keep_house(struct session *s, struct error *err)
         s->flush_at = now + 1;
     }
     session_display(s);
-    if (now < s->snapshot_at || !s->started_trials)
+    /* While room is short, the journal alone grows: it needs the least. */
+    if (now < s->snapshot_at || !s->started_trials || s->disk.low)
         return 0;
     int status = engine_snapshot(s->engine, s->setup->dir, err);
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;

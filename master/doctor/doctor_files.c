@@ -192,7 +192,8 @@ static double expected_bytes(const struct config *c)
     double trials = c->search.trials > 0 ? (double)c->search.trials : 100000;
     double epochs = c->trainer.command_count ? 100 : c->trainer.builtin.epochs;
     double weights = 8.0 * k->layers * k->hidden * (k->hidden + 1) + 1e5;
-    return trials * (3 * (600 + 40 * epochs) + 600) + 3 * 3 * 4 * weights + (64 << 20);
+    return trials * (3 * (600 + 40 * epochs) + 600) + 3 * 3 * 4 * weights + (16 << 20) +
+           (double)c->run.reserve;
 }
 
 static bool exceeds_limit(double bytes, struct doctor_finding *ret)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which hosts are dead? Not what a scheduler believes (it takes minutes to notice), but
  * what the run saw: a host all of whose ranks fell silent, or on which nothing can be
- * started now. One that lost only some of its ranks is kept. Works by hand and under every
- * scheduler, since mpirun --host only ever narrows what it was given. */
+ * started now. One that lost only some of its ranks is kept. Works by hand and under
+ * every scheduler, since mpirun --host only ever narrows what it was given. */
 #include "master/launch/launch.h"
 
 #include <jansson.h>
