@@ -227,7 +227,7 @@ static void make_log_folder(struct agent *a, const char *run_folder)
         a->log_folder = NULL;
         return;
     }
-    if (mkdir(a->log_folder, 0755) && errno != EEXIST) {
+    if (mkdir(a->log_folder, 0777) && errno != EEXIST) {
         free(a->log_folder);
         a->log_folder = NULL;
     }

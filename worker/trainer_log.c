@@ -60,7 +60,7 @@ static void keep(struct trainer_log *log, const char *data, size_t size)
     if (!log->path)
         return;
     if (log->fd < 0) {
-        log->fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        log->fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         if (log->fd < 0 || fstat(log->fd, &st)) {
             forget_file(log);
             return;

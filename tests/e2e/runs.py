@@ -621,6 +621,99 @@ class FullDisk(RunCase):
         self.assert_replays('run')
 
 
+    def on_a_small_disk(self, script, *arguments):
+        """A shell script in a mount namespace of its own, where $1 is a full or read-only
+        file system; returns (output, errors, {name: status})."""
+        namespace = ['unshare', '-m'] + ([] if os.getuid() == 0 else ['-r'])
+        if subprocess.run(namespace + ['mount', '-t', 'tmpfs', 'none', self.folder],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('no file system may be mounted here')
+        disk = self.path('disk')
+        os.mkdir(disk)
+        done = subprocess.run(namespace + ['bash', '-c', script, 'bash', disk, ARCHWAY] +
+                              list(arguments), env=self.environment, cwd=self.folder,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=100)
+        statuses = dict(word.split('=') for word in done.stdout.split() if '=' in word)
+        return done.stdout, done.stderr, statuses
+
+    def test_a_disk_that_fills_up(self):
+        out, errors, statuses = self.on_a_small_disk(
+            'mount -t tmpfs -o size=1m none "$1"\n'
+            '"$2" search "$3" --run "$1/run" --quiet; echo search=$?\n'
+            'ls "$1/run" >&2\n'
+            'mount -o remount,size=64m "$1"\n'
+            '"$2" resume "$1/run" --quiet --trials 6000; echo resume=$?\n'
+            'cp -r "$1/run" copy',
+            self.config('--null', trials=20000, mode='async'))
+        self.assertEqual(statuses, {'search': '1', 'resume': '0'}, out + errors)
+        self.assertEqual(errors.count('archway: error:'), 1, errors)
+        self.assertIn('No space left on device', errors)
+        self.assertNotIn('.tmp', errors)
+        self.assert_no_trainer()
+        self.assert_replays('copy')
+
+    def test_a_read_only_folder(self):
+        out, errors, statuses = self.on_a_small_disk(
+            'mount -t tmpfs none "$1"\n'
+            '"$2" search "$3" --run "$1/run" --quiet; echo search=$?\n'
+            'mount -o remount,ro "$1"\n'
+            '"$2" resume "$1/run" --quiet --trials 80; echo resume=$?\n'
+            '"$2" search "$3" --run "$1/other" --quiet; echo other=$?\n'
+            '"$2" status "$1/run" --format json >status.json; echo status=$?',
+            self.config('--null', trials=40))
+        self.assertEqual(statuses, {'search': '0', 'resume': '1', 'other': '1',
+                                    'status': '0'}, out + errors)
+        self.assertEqual(errors.count('archway: error:'), 2, errors)
+        self.assertEqual(errors.count('Read-only file system'), 2, errors)
+
+
+class Trust(BuiltinCase):
+    """A run's folder belongs to its user, and is data."""
+
+    def test_the_umask_decides_who_may_read(self):
+        for umask in (0o027, 0o002):
+            before = os.umask(umask)
+            try:
+                self.archway('search', self.config('--exit-every', '9', '--null', '--complaint',
+                                                   'some words'), '--run', 'run')
+            finally:
+                os.umask(before)
+            modes = {}
+            for folder, _, files in os.walk(self.path('run')):
+                for name in [''] + files:
+                    path = os.path.join(folder, name)
+                    modes[path] = os.stat(path).st_mode & 0o777
+                    expected = (0o666 if name else 0o777) & ~umask
+                    self.assertEqual(oct(modes[path]), oct(expected), path)
+            self.assertTrue(any(path.endswith('.log') for path in modes), modes)
+            self.assertTrue(any(path.endswith('snapshot.h5') for path in modes))
+            shutil.rmtree(self.path('run'))
+
+    def test_nothing_in_the_folder_is_executed(self):
+        self.archway(*self.builtin(4), '--run', 'run')
+        for folder in ('run', 'run/best', 'run/logs'):
+            for name in ('archway', 'archway-trainer', 'sh', 'bash', 'python3', 'mpirun',
+                         'scontrol', 'nvidia-smi', 'libz.so.1', 'sitecustomize.py'):
+                os.makedirs(self.path(folder), exist_ok=True)
+                with open(self.path(folder) + '/' + name, 'w', encoding='utf-8') as file:
+                    file.write('#!/bin/sh\ntouch %s\n' % self.path('marker'))
+                os.chmod(file.name, 0o755)
+        for words in (('resume', '.', '--trials', '+2'), ('status', '.'), ('trials', '.'),
+                      ('replay', '.'), ('export', '.')):
+            done = subprocess.run((ARCHWAY,) + words, env=self.environment,
+                                  cwd=self.path('run'), stdout=subprocess.DEVNULL, timeout=60)
+            self.assertEqual(done.returncode, 0, words)
+        self.assertFalse(os.path.exists(self.path('marker')))
+
+    def test_names_for_a_shell_are_names(self):
+        run = "$(touch marker) ; touch marker; 'a \"b`touch marker`"
+        self.archway(*self.builtin(4), '--run', run)
+        self.archway('resume', run, '--trials', '+2')
+        self.assertEqual(self.exit_json(run)['trials'], 6)
+        self.assertFalse(os.path.exists(self.path('marker')))
+
+
 class Budgets(RunCase):
     """Never one trial more."""
 
