@@ -31,6 +31,7 @@ int engine_new(const struct config *config, bool observe, struct engine **ret,
         return error_set(err, ERROR_SYSTEM, "no memory for a run");
     e->config = *config;
     e->observe = observe;
+    e->lock = -1;
     bytes_init(&e->scratch);
     status = space_new(&e->config, &e->space, err);
     if (status == 0)
@@ -51,6 +52,7 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    snapshot_child_kill(&e->child);
     for (int arm = 0; arm < ARM_COUNT; arm++)
         if (e->ops[arm])
             e->ops[arm]->destroy(e->self[arm]);
@@ -65,6 +67,11 @@ void engine_free(struct engine *e)
 void engine_set_journal(struct engine *e, struct journal *journal)
 {
     e->journal = journal;
+}
+
+void engine_set_lock(struct engine *e, int descriptor)
+{
+    e->lock = descriptor;
 }
 
 void engine_set_facts(struct engine *e, const struct data_facts *facts)
@@ -409,28 +416,4 @@ int engine_record_hours(struct engine *e, struct error *err)
     bytes_clear(&e->scratch);
     record_encode_hours(ledger_hours(e->ledger), &e->scratch);
     return engine_record(e, RECORD_HOURS, NULL, err);
-}
-
-/* Told results must be durable, and so must the records that say they were told: a
- * snapshot never points beyond the end of its journal. */
-int engine_snapshot(struct engine *e, const char *dir, struct error *err)
-{
-    struct snapshot s = {.config = e->config, .ledger = e->ledger};
-    int status = journal_sync(e->journal, err);
-    while (status == 0 && (status = engine_tell(e, err)) > 0)
-        status = journal_sync(e->journal, err);
-    if (status == 0)
-        status = engine_record_hours(e, err);
-    if (status == 0)
-        status = journal_sync(e->journal, err);
-    if (status != 0)
-        return status;
-    s.told = e->told;
-    s.journal_offset = journal_end(e->journal);
-    state_init(&s.state);
-    status = engine_save_state(e, &s.state, err);
-    if (status == 0)
-        status = store_write(dir, &s, err);
-    state_fini(&s.state);
-    return status;
 }

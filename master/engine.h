@@ -64,6 +64,8 @@ void engine_free(struct engine *e); /* NULL is allowed */
 
 /* Journal into which steps go from now on; borrowed; NULL: nowhere. */
 void engine_set_journal(struct engine *e, struct journal *journal);
+/* The open file of a lock, which children that write snapshots must not keep; borrowed. */
+void engine_set_lock(struct engine *e, int descriptor);
 /* Facts of the data, for params and flops of proposals; copied. */
 void engine_set_facts(struct engine *e, const struct data_facts *facts);
 
@@ -117,7 +119,13 @@ int engine_tell(struct engine *e, struct error *err);
 bool engine_owes_tell(const struct engine *e);
 /* Put the hours ledger into the journal. */
 int engine_record_hours(struct engine *e, struct error *err);
-/* Sync the journal, tell what is due, write a snapshot into dir. Blocking. */
+/* Sync the journal, tell what is due, and have a child process write a snapshot into dir;
+ * without a child it is written here, blocking. */
+int engine_snapshot_begin(struct engine *e, const char *dir, struct error *err);
+/* 1 while a child writes, 0 when none does, negative when it could not. What one that died
+ * did not write is written here. */
+int engine_snapshot_poll(struct engine *e, const char *dir, struct error *err);
+/* Begin, and wait until it is on disk. Blocking. */
 int engine_snapshot(struct engine *e, const char *dir, struct error *err);
 
 /* Re-make every decision of a run from the record alone and compare: proposals with the

@@ -5,6 +5,7 @@
 
 #include "master/engine.h"
 #include "master/search/search.h"
+#include "master/snapshot_child.h"
 
 struct engine_pending {
     uint64_t id;
@@ -32,6 +33,8 @@ struct engine {
     struct engine_pending *pending;
     size_t pending_first, pending_count, pending_capacity;
 
+    struct snapshot_child child; /* writes a snapshot */
+    int lock;                    /* which the child gives up; -1: none */
     double elapsed, session_started, last_time;
     uint64_t sessions;
     bool session_open;

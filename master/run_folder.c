@@ -333,6 +333,11 @@ void run_folder_discard(struct run_folder *f)
     run_folder_close(f);
 }
 
+int run_folder_lock_descriptor(const struct run_folder *f)
+{
+    return f->lock_fd;
+}
+
 const char *run_folder_path(const struct run_folder *f)
 {
     return f->path;

@@ -37,6 +37,8 @@ void run_folder_close(struct run_folder *f); /* gives the lock back; NULL is all
  * as nothing else was put there. NULL is allowed. */
 void run_folder_discard(struct run_folder *f);
 
+/* The open file that holds the lock, which a child process has to close; borrowed. */
+int run_folder_lock_descriptor(const struct run_folder *f);
 const char *run_folder_path(const struct run_folder *f); /* as given */
 /* Path of a file in DIR; caller frees; NULL when memory is gone. */
 char *run_folder_file(const char *dir, enum run_folder_file file);

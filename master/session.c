@@ -54,6 +54,7 @@ static int open_new(struct session *s, const char *journal, struct error *err)
     if (status != 0)
         return status;
     engine_set_journal(s->engine, s->journal);
+    engine_set_lock(s->engine, run_folder_lock_descriptor(s->folder));
     return engine_change_config(s->engine, setup->config, err);
 }
 
@@ -87,6 +88,7 @@ static int open_resumed(struct session *s, const char *journal, struct error *er
                     (unsigned long long)reading.different,
                     (unsigned long long)reading.first_different);
     engine_set_journal(s->engine, s->journal);
+    engine_set_lock(s->engine, run_folder_lock_descriptor(s->folder));
     s->started_trials = true;
     status = change_config(s, err);
     if (status == 0 && reading.gap_end > 0) /* now both snapshots end where records do */

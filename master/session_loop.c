@@ -160,10 +160,11 @@ static int keep_house(struct session *s, struct error *err)
         s->flush_at = now + 1;
     }
     session_display(s);
+    int status = engine_snapshot_poll(s->engine, s->setup->dir, err);
     /* While room is short, the journal alone grows: it needs the least. */
-    if (now < s->snapshot_at || !s->started_trials || s->disk.low)
-        return 0;
-    int status = engine_snapshot(s->engine, s->setup->dir, err);
+    if (status != 0 || now < s->snapshot_at || !s->started_trials || s->disk.low)
+        return status < 0 ? status : 0;
+    status = engine_snapshot_begin(s->engine, s->setup->dir, err);
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
     s->committed = journal_end(s->journal);
     return status;

@@ -640,10 +640,10 @@ class FullDisk(RunCase):
     def test_a_disk_that_fills_up(self):
         out, errors, statuses = self.on_a_small_disk(
             'mount -t tmpfs -o size=1m none "$1"\n'
-            '"$2" search "$3" --run "$1/run" --quiet; echo search=$?\n'
+            '"$2" search "$3" --run "$1/run" --quiet --set run.reserve=0; echo search=$?\n'
             'ls "$1/run" >&2\n'
             'mount -o remount,size=64m "$1"\n'
-            '"$2" resume "$1/run" --quiet --trials 6000; echo resume=$?\n'
+            '"$2" resume "$1/run" --quiet --trials 9000; echo resume=$?\n'
             'cp -r "$1/run" copy',
             self.config('--null', trials=20000, mode='async'))
         self.assertEqual(statuses, {'search': '1', 'resume': '0'}, out + errors)

@@ -356,6 +356,34 @@ START_TEST(a_snapshot_after_a_pause_replays_alike)
 }
 END_TEST
 
+START_TEST(a_snapshot_is_written_while_the_run_goes_on)
+{
+    struct engine_rig g;
+    struct config c = engine_rig_config(MODE_ASYNC, 40, 0);
+    struct engine_reading reading;
+    struct engine *e = NULL;
+    struct error err;
+    engine_rig_new(&g, dir, &c);
+    engine_rig_run(&g, 40);
+    ck_assert_int_eq(engine_snapshot_begin(g.engine, g.dir, &err), 0);
+    int status;
+    while ((status = engine_snapshot_poll(g.engine, g.dir, &err)) == 1)
+        usleep(1000);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(engine_snapshot_poll(g.engine, g.dir, &err), 0);
+    ck_assert_int_eq(engine_open(g.dir, true, &e, &reading, NULL), 0);
+    ck_assert_uint_eq(reading.records, 0);
+    ck_assert_uint_eq(ledger_count(engine_ledger(e)), 40);
+    engine_free(e);
+    ck_assert_int_eq(engine_snapshot_begin(g.engine, "/nowhere", &err), 0);
+    while ((status = engine_snapshot_poll(g.engine, "/nowhere", &err)) == 1)
+        usleep(1000);
+    ck_assert_int_eq(status, ERROR_SYSTEM);
+    ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/snapshot.h5"));
+    engine_rig_drop(&g);
+}
+END_TEST
+
 START_TEST(what_was_running_comes_back_oldest_first)
 {
     struct engine_rig g;
@@ -576,6 +604,7 @@ int main(void)
                                   an_async_run_goes_on_from_its_journal,
                                   an_async_run_goes_on_from_its_snapshots,
                                   a_snapshot_after_a_pause_replays_alike,
+                                  a_snapshot_is_written_while_the_run_goes_on,
                                   what_was_running_comes_back_oldest_first,
                                   a_torn_end_is_left_out,
                                   without_a_valid_snapshot_the_journal_serves,
