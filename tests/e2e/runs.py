@@ -740,6 +740,18 @@ class Budgets(RunCase):
         self.assertGreater(spent, 0.0002 * 3600)
 
 
+    def test_memory_follows_the_records(self):
+        used = {}
+        for trials in (3000, 30000):
+            self.archway('search', self.config('--null', trials=trials, mode='async'), '--run',
+                         'run%d' % trials, '--quiet', '--set', 'search.strategy=random')
+            (usage,) = [e for e in self.events('run%d' % trials) if e['event'] == 'usage']
+            used[trials] = usage['max_rss_bytes']
+        a_trial = (used[30000] - used[3000]) / 27000
+        print('%.0f bytes a trial' % a_trial)
+        self.assertLess(a_trial, 900) # about 500; nothing but its record and the index
+
+
 class Refusals(RunCase):
     """Bad input: one clear sentence, status 2, nothing changed."""
 
