@@ -355,28 +355,6 @@ const char *dispatcher_alone(const struct dispatcher *d)
     return d->living == 0 && !d->stopping ? d->last_lost : NULL;
 }
 
-void dispatcher_describe(const struct dispatcher *d, struct text *out)
-{
-    double now = dispatcher_now(d);
-    for (int rank = 1; rank < d->setup.wire->size; rank++) {
-        const struct dispatcher_worker *w = &d->workers[rank];
-        if (w->state == WORKER_EXPECTED)
-            text_append(out, "rank %d has not reported for %.0f s\n", rank,
-                        now - w->heard);
-        if (w->state != WORKER_SILENT)
-            continue;
-        text_append(out, "rank %d on %s", rank, w->hello->host);
-        for (int i = 0; i < w->slot_count; i++)
-            if (w->ghosts[i].attempt > 0)
-                text_append(out, ", trial %llu", (unsigned long long)w->ghosts[i].trial);
-        text_append(out, ", no heartbeat for %.0f s\n", now - w->heard);
-    }
-    for (int rank = 1; rank < d->setup.wire->size && d->quarantined > 0; rank++)
-        if (d->workers[rank].quarantined && d->workers[rank].state != WORKER_LOST)
-            text_append(out, "rank %d on %s, in quarantine\n", rank,
-                        d->workers[rank].hello->host);
-}
-
 /* The same frame to every living rank. */
 static int send_all(struct dispatcher *d, const struct message *m, struct error *err)
 {

@@ -65,8 +65,9 @@ int dispatcher_hand_out(struct dispatcher *d, struct error *err);
 const char *dispatcher_alone(const struct dispatcher *d);
 /* Queued trials that wait for another node than the one where they failed. */
 uint64_t dispatcher_deferred(const struct dispatcher *d);
-/* What is not as it should be, a line each: silent ranks, nodes in quarantine. */
-void dispatcher_describe(const struct dispatcher *d, struct text *out);
+/* What is not as it should be, a line each, of at most so many ranks: silent ones, nodes in
+ * quarantine, trials that take far longer than others. */
+void dispatcher_describe(const struct dispatcher *d, int most, struct text *out);
 /* Places that could take a trial now. */
 int dispatcher_free_places(const struct dispatcher *d);
 /* Nothing more will be proposed: idle slots count as the tail from now on. */

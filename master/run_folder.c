@@ -29,7 +29,7 @@ static const char *const names[] = {
     [RUN_CONFIG] = "config.yaml", [RUN_JOURNAL] = "journal",
     [RUN_LOG] = "log.jsonl",      [RUN_PLACEMENT] = "placement.json",
     [RUN_EXIT] = "exit.json",     [RUN_LOCK] = "lock",
-    [RUN_BEST] = "best"};
+    [RUN_BEST] = "best",          [RUN_WATCH] = "watch.json"};
 
 char *run_folder_file(const char *dir, enum run_folder_file file)
 {

@@ -16,7 +16,8 @@
 struct run_folder;
 
 enum run_folder_file {
-    RUN_CONFIG, RUN_JOURNAL, RUN_LOG, RUN_PLACEMENT, RUN_EXIT, RUN_LOCK, RUN_BEST
+    RUN_CONFIG, RUN_JOURNAL, RUN_LOG, RUN_PLACEMENT, RUN_EXIT, RUN_LOCK, RUN_BEST,
+    RUN_WATCH
 };
 
 /* Make a new folder (parents too) and lock it. ERROR_INPUT "exists ..." when it is there

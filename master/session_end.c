@@ -131,6 +131,8 @@ static int stop_ranks(struct session *s)
 int session_end(struct session *s, int status, int *ret_exit, struct error *err)
 {
     bool opened = s->dispatcher != NULL;
+    if (s->folder)
+        session_watch_end(s);
     if (opened)
         stop_ranks(s);
     if (opened && s->started_trials) {

@@ -32,6 +32,8 @@ struct session {
     double snapshot_at, display_at, minute_at, flush_at;
     uint64_t committed;   /* journal end of the last commit */
     int nap_us;
+    double watch_at, idle_since; /* see session_watch.c */
+    size_t watched;              /* states named at the last look */
     bool terminal, live;  /* output is one; a live line stands on it */
     unsigned warnings;    /* failed attempts said so far */
     bool started_trials;  /* something was handed out: the folder is worth keeping */
@@ -61,6 +63,9 @@ void session_over(void *context, const struct trial *t);
 /* The journal of a run that goes on, for appending: repairs it and says what was wrong. */
 int session_open_journal(struct session *s, const char *journal,
                          const struct engine_reading *reading, struct error *err);
+/* Name what holds the run up, every few seconds; at the end there is nothing to name. */
+void session_watch(struct session *s);
+void session_watch_end(struct session *s);
 int session_write_best(struct session *s, struct error *err);
 
 #endif

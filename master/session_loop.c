@@ -160,6 +160,7 @@ static int keep_house(struct session *s, struct error *err)
         s->flush_at = now + 1;
     }
     session_display(s);
+    session_watch(s);
     int status = engine_snapshot_poll(s->engine, s->setup->dir, err);
     /* While room is short, the journal alone grows: it needs the least. */
     if (status != 0 || now < s->snapshot_at || !s->started_trials || s->disk.low)
@@ -192,6 +193,7 @@ int session_loop(struct session *s, struct error *err)
     unsigned turns = 0;
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
     s->nap_us = NAP_SHORTEST_US;
+    s->idle_since = session_now(s);
     while (!is_over(s)) {
         int moved = turn(s, err);
         if (moved >= 0 && check_failures(s, err) != 0)

@@ -38,6 +38,7 @@ static int show(const struct invocation *in, bool watch, bool *ret_running,
         run_status_format(&s, e, dir, &out);
     }
     engine_free(e);
+    run_status_fini(&s);
     *ret_running = s.state == RUN_RUNNING;
     return output_text(&out, err);
 }

@@ -14,6 +14,7 @@ const struct command *const command_table[] = {
     &command_slurm,
     &command_status,
     &command_trials,
+    &command_explain,
     &command_export,
     &command_replay,
     &command_help,

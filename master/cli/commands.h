@@ -5,8 +5,8 @@
 
 #include "master/cli/command.h"
 
-extern const struct command command_check, command_doctor, command_export, command_help,
-    command_init, command_launch, command_replay, command_resume, command_search,
-    command_slurm, command_status, command_trials;
+extern const struct command command_check, command_doctor, command_explain,
+    command_export, command_help, command_init, command_launch, command_replay,
+    command_resume, command_search, command_slurm, command_status, command_trials;
 
 #endif

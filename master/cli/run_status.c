@@ -152,6 +152,22 @@ static void read_slots(const char *dir, struct engine *e, struct run_status *s)
     json_decref(placement);
 }
 
+static void read_watch(const char *dir, struct run_status *s)
+{
+    json_t *watch = read_json(dir, RUN_WATCH);
+    json_t *states = json_object_get(watch, "states");
+    double age = s->now - json_number_value(json_object_get(watch, "time"));
+    if (json_is_array(states) && age < RUN_WATCH_AGE)
+        s->stalls = json_incref(states);
+    json_decref(watch);
+}
+
+void run_status_fini(struct run_status *s)
+{
+    json_decref(s->stalls);
+    s->stalls = NULL;
+}
+
 int run_status_read(const char *dir, double now, struct run_status *ret,
                     struct engine **ret_engine, struct error *err)
 {
@@ -164,9 +180,12 @@ int run_status_read(const char *dir, double now, struct run_status *ret,
     read_times(e, &s);
     read_slots(dir, e, &s);
     status = note_trials(e, &s, err);
+    if (s.state == RUN_RUNNING)
+        read_watch(dir, &s);
     if (status == 0)
         status = comparison_make(engine_ledger(e), engine_config(e), &s.comparison, err);
     if (status != 0) {
+        run_status_fini(&s);
         engine_free(e);
         return status;
     }

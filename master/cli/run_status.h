@@ -11,6 +11,9 @@
 #include "master/engine.h"
 #include "master/progress.h"
 
+/* Oldest watch.json that is believed, seconds. */
+enum { RUN_WATCH_AGE = 30 };
+
 enum run_state {
     RUN_RUNNING,  /* a live master holds the folder */
     RUN_FINISHED, /* nothing is left to do but extend it */
@@ -28,6 +31,7 @@ struct run_status {
     int slots, busy;              /* slots of the newest placement table; 0: none yet */
     double used;                  /* share of the slots' time that trained, NAN: unknown */
     uint64_t states[TRIAL_SAVED + 1]; /* trials by state */
+    json_t *stalls; /* owned, or NULL; what holds a running one up, a string each */
     struct progress progress;
     struct comparison comparison;
     struct engine_reading reading;
@@ -37,6 +41,7 @@ struct run_status {
  * it. now: Unix time. */
 int run_status_read(const char *dir, double now, struct run_status *ret,
                     struct engine **ret_engine, struct error *err);
+void run_status_fini(struct run_status *s);
 const char *run_state_name(enum run_state state);
 void run_status_format(const struct run_status *s, struct engine *e, const char *dir,
                        struct text *out);

@@ -123,6 +123,15 @@ static void format_kernels(struct engine *e, struct text *out)
     text_append(out, "\n");
 }
 
+static void format_stalls(const struct run_status *s, struct text *out)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach(s->stalls, i, line)
+        text_append(out, "  %s%s\n", i == 0 ? "attention   " : "            ",
+                    json_string_value(line));
+}
+
 static json_t *kernels_json(struct engine *e)
 {
     struct kernel_uses uses;
@@ -156,6 +165,7 @@ void run_status_format(const struct run_status *s, struct engine *e, const char 
     if (s->progress.over > 0)
         format_rate(s, out);
     format_slots(s, out);
+    format_stalls(s, out);
     format_kernels(e, out);
     format_times(s, out);
     text_append(out, "\n");
@@ -247,6 +257,7 @@ json_t *run_status_json(const struct run_status *s, struct engine *e, const char
     json_object_set_new(o, "busy", json_integer(s->busy));
     json_object_set_new(o, "used", output_number(s->used));
     json_object_set_new(o, "kernels", kernels_json(e));
+    json_object_set_new(o, "attention", s->stalls ? json_incref(s->stalls) : json_array());
     json_object_set_new(o, "seconds", output_number(s->elapsed));
     json_object_set_new(o, "seconds_left", output_number(s->left));
     json_object_set_new(o, "sessions", json_integer((json_int_t)s->reading.sessions));

@@ -176,6 +176,32 @@ class Runs(Case):
         self.assertNotIn('| disk', table)
         self.assertEqual(self.good('trials', 'r', '--failed', '--top', '1').count('told'), 1)
 
+    def test_explain(self):
+        self.refused(['explain', 'nope'], "run folder 'nope' does not exist")
+        self.refused(['explain', 'r', '40'], 'r has 40 trials')
+        self.refused(['explain', 'r', 'rank-9'], 'no rank 9')
+        for word in ('x', '1.5', 'rank-', 'rank-x', 'rank-99999999999'):
+            self.refused(['explain', 'r', word], 'neither the number of a trial nor a rank')
+        text = self.good('explain', 'r')
+        self.assertIn('r: finished: all trials are done', text)
+        self.assertRegex(text, 'rank 1 on .*: 2 slots, 0 running, [0-9]+ done, [0-9]+ failed')
+        rows = self.rows()
+        first = {state: next(r for r in rows if r['state'] == state)
+                 for state in ('done', 'saved', 'failed')}
+        done = self.good('explain', 'r', first['done']['trial'])
+        self.assertIn(': trained by attempt 1 on rank 1', done)
+        self.assertIn('proposed by the', done)
+        self.assertIn('answered by trial %s,' % first['saved']['same_as'],
+                      self.good('explain', 'r', first['saved']['trial']))
+        failed = self.good('explain', 'r', first['failed']['trial'])
+        self.assertIn('failed for good (trainer) after 1 attempts (run.retries: 0): told to '
+                      'fail', failed)
+        self.assertIn('attempt 1 failed on rank 1', failed)
+        control = next(r for r in rows if r['arm'] == 'control')
+        self.assertIn('drawn at random', self.good('explain', 'r', control['trial']))
+        rank = self.good('explain', 'r', 'rank-1')
+        self.assertIn('idle: the run is finished', rank)
+
     def test_csv(self):
         rows = self.rows()
         self.assertEqual(len(rows), 40)

@@ -568,14 +568,24 @@ class Ranks(RankCase):
 
     def test_a_stopped_rank_comes_back(self):
         config, process, workers = self.fault(
-            '--sleep', '200', trials=60, sets=('run.silent_after=0.5s', 'run.heartbeat=0.1s'))
+            '--sleep', '300', trials=60, sets=('run.silent_after=0.5s', 'run.heartbeat=0.1s'))
         os.kill(workers[-1], signal.SIGSTOP)
-        self.wait_for('run', 'rank_silent')
-        time.sleep(1.5)
+        self.wait_for('run', 'stall')
+        silent = self.named('rank_silent')[0]['rank']
+        said = 'rank %d on .*, trial [0-9]+, no heartbeat for [0-9]+ s' % silent
+        self.assertRegex(self.archway('status', 'run')[0], 'attention   ' + said)
+        self.assertRegex(self.archway('explain', 'run')[0], 'now: ' + said)
+        text, _ = self.archway('explain', 'run', 'rank-%d' % silent)
+        self.assertRegex(text, 'now: ' + said)
+        self.assertIn('rank_silent: no heartbeat for', text)
+        one = json.loads(self.archway('status', 'run', '--format', 'json')[0])
+        self.assertRegex(one['attention'][0], said)
+        self.assertNotIn('idle: ', text)
         os.kill(workers[-1], signal.SIGCONT)
         self.wait_for('run', 'rank_back')
         self.finish(process)
         self.assertEqual(self.named('rank_lost'), [])
+        self.assertFalse(os.path.exists(self.path('run/watch.json')))
         over = [e['trial'] for e in self.named('trial')]
         self.assertEqual(sorted(over), list(range(60)))
         self.assert_undisturbed(config)

@@ -412,7 +412,7 @@ START_TEST(the_doubted_may_never_come_back)
     struct text text;
     fall_silent(&old, &new);
     text_init(&text);
-    dispatcher_describe(dispatcher, &text);
+    dispatcher_describe(dispatcher, 20, &text);
     char expected[64];
     snprintf(expected, sizeof expected,
              "rank 2 on host2, trial %d, no heartbeat for 4 s\n", (int)old.trial);
@@ -529,7 +529,7 @@ START_TEST(a_node_that_fails_alone_is_quarantined)
     ck_assert_int_eq(fake.task_ranks[before], 2);
     struct text text;
     text_init(&text);
-    dispatcher_describe(dispatcher, &text);
+    dispatcher_describe(dispatcher, 20, &text);
     ck_assert_str_eq(text.data, "rank 1 on host1, in quarantine\n");
     text_fini(&text);
     /* With rank 2 gone it is needed again. */
