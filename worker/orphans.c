@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Children that were there before are not looked at, and children that carry no mark are
- * only reaped. The guard is a fork without exec that waits for the end of a pipe: the
- * kernel closes it however the agent ends, and a byte through it says that all is in
- * order. It uses system calls and its own stack alone, since locks of the parent's other
- * threads may be held for ever in it. */
+/* Children that were there before, and those of our own process group, are others' (a
+ * trainer leads a group of its own): their ends are not taken from whoever waits for
+ * them. Of the rest, those that carry no mark are only reaped. The guard is a fork
+ * without exec that waits for the end of a pipe: the kernel closes it however the agent
+ * ends, and a byte through it says that all is in order. It uses system calls and its own
+ * stack alone, since locks of the parent's other threads may be held for ever in it. */
 #include "worker/orphans.h"
 
 #include <errno.h>
@@ -219,9 +220,11 @@ int orphans_sweep(struct orphans *o, const struct orphans_family *family)
 {
     pid_t children[CHILDREN];
     int left = 0, count = process_children(getpid(), children, CHILDREN);
+    pid_t group = getpgrp();
     for (int i = 0; i < count; i++) {
-        bool known = bsearch(&children[i], o->before, (size_t)o->before_count,
-                             sizeof *o->before, compare_pids) != NULL;
+        bool known = getpgid(children[i]) == group ||
+                     bsearch(&children[i], o->before, (size_t)o->before_count,
+                             sizeof *o->before, compare_pids);
         if (!known && !(family && family->is_trainer(family->context, children[i])))
             left += sweep_one(family, children[i]);
     }

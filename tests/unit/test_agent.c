@@ -484,6 +484,33 @@ START_TEST(a_daemon_goes_with_its_trainer)
 }
 END_TEST
 
+/* In a process that is master as well, whose snapshots are written by children. */
+START_TEST(children_of_others_are_left_alone)
+{
+    struct rig *rig = rig_start("--exit-every 2", 1);
+    RIG_UNTIL(rig, 10, rig->ready);
+    pid_t dead = fork();
+    if (dead == 0)
+        _exit(7);
+    pid_t living = fork();
+    if (living == 0)
+        for (;;)
+            pause();
+    for (uint64_t i = 0; i < 4; i++)
+        rig_task(rig, i, 0, 60);
+    RIG_UNTIL(rig, 10, rig->result_count == 4);
+    double until = clock_now(&clock_system) + 1.2;
+    RIG_UNTIL(rig, 10, clock_now(&clock_system) > until);
+    int status = 0;
+    ck_assert_int_eq(waitpid(dead, &status, WNOHANG), dead);
+    ck_assert_int_eq(WEXITSTATUS(status), 7);
+    ck_assert_int_eq(kill(living, 0), 0);
+    kill(living, SIGKILL);
+    ck_assert_int_eq(waitpid(living, &status, 0), living);
+    rig_finish(rig);
+}
+END_TEST
+
 /* The agent is killed like a rank whose node runs out of memory. */
 START_TEST(nothing_outlives_a_killed_agent)
 {
@@ -757,7 +784,7 @@ UNIT_MAIN("agent", nonsense_of_the_master_ends_the_rank,
           it_introduces_itself,
           tasks_come_back_as_results, curves_arrive_epoch_by_epoch,
           every_failure_costs_one_attempt, two_results_are_not_counted_twice,
-          a_daemon_goes_with_its_trainer, nothing_outlives_a_killed_agent, a_timeout_ends_the_whole_group,
+          a_daemon_goes_with_its_trainer, children_of_others_are_left_alone, nothing_outlives_a_killed_agent, a_timeout_ends_the_whole_group,
           waiting_does_not_count_as_running, cancelled_attempts_have_no_result,
           who_ignores_a_cancel_is_ended, what_cannot_start_is_said, starts_are_spaced_out,
           stop_is_quick_and_complete, free_ends_what_runs, silence_of_the_master_ends_it,
