@@ -3,7 +3,7 @@
  * every write error is seen here, no HDF5 file lock is needed (network file systems often
  * lack them), and bytes that differ from those that were written never reach the HDF5
  * library, which is not made for damaged files. The signature also finds a file cut
- * short. */
+ * short, before memory is taken for it. */
 #include "master/store_file.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "common/bytes.h"
 #include "master/store.h"
 
-enum { SIGNED = 40, TEXT_AT = 48 };
+enum { HASH_AT = 24, SIGNED = 40, TEXT_AT = 48 };
 
 static const char MAGIC[8] = {'A', 'R', 'C', 'H', 'W', 'A', 'Y', 'S'};
 
@@ -49,22 +49,24 @@ static int bad(enum store_file_state state, enum store_file_state *ret_state)
     return state == STORE_FILE_BAD ? ERROR_CORRUPT : ERROR_INPUT;
 }
 
-static int check_signature(const char *path, const uint8_t *image, size_t size,
-                           enum store_file_state *ret_state, struct error *err)
+/* The block at the start of a file of `size` bytes, of which `got` are in it: asked
+ * before memory is taken for the rest. */
+static int check_block(const char *path, const uint8_t *block_bytes, size_t got,
+                       uint64_t size, enum store_file_state *ret_state, struct error *err)
 {
     struct bytes_reader in;
-    bytes_reader_init(&in, image, size < STORE_BLOCK ? size : STORE_BLOCK);
+    bytes_reader_init(&in, block_bytes, got);
     const uint8_t *magic = bytes_get(&in, sizeof MAGIC);
     uint32_t version = bytes_get_u32(&in);
     bytes_get_u32(&in);
     uint64_t file_size = bytes_get_u64(&in);
-    uint64_t low = bytes_get_u64(&in), high = bytes_get_u64(&in);
+    bytes_get(&in, SIGNED - HASH_AT);
     uint64_t block = bytes_get_u64(&in);
     if (size <= STORE_BLOCK || !magic || memcmp(magic, MAGIC, sizeof MAGIC) != 0)
         return error_set(err, bad(STORE_FILE_BAD, ret_state),
-                         "'%s' is no snapshot of Archway (%zu bytes, without its mark)",
-                         path, size);
-    if (block != XXH3_64bits(image, SIGNED))
+                         "'%s' is no snapshot of Archway (%llu bytes, without its mark)",
+                         path, (unsigned long long)size);
+    if (got < STORE_BLOCK || block != XXH3_64bits(block_bytes, SIGNED))
         return error_set(err, bad(STORE_FILE_BAD, ret_state),
                          "snapshot '%s' is damaged in its first bytes", path);
     if (version > STORE_VERSION)
@@ -75,8 +77,17 @@ static int check_signature(const char *path, const uint8_t *image, size_t size,
             path, version, STORE_VERSION);
     if (file_size != size)
         return error_set(err, bad(STORE_FILE_BAD, ret_state),
-                         "snapshot '%s' has %zu bytes instead of %llu", path, size,
-                         (unsigned long long)file_size);
+                         "snapshot '%s' has %llu bytes instead of %llu", path,
+                         (unsigned long long)size, (unsigned long long)file_size);
+    return 0;
+}
+
+static int check_content(const char *path, const uint8_t *image, size_t size,
+                         enum store_file_state *ret_state, struct error *err)
+{
+    struct bytes_reader in;
+    bytes_reader_init(&in, image + HASH_AT, SIGNED - HASH_AT);
+    uint64_t low = bytes_get_u64(&in), high = bytes_get_u64(&in);
     XXH128_hash_t hash = XXH3_128bits(image + STORE_BLOCK, size - STORE_BLOCK);
     if (hash.low64 != low || hash.high64 != high)
         return error_set(err, bad(STORE_FILE_BAD, ret_state),
@@ -112,12 +123,18 @@ int store_file_read(const char *path, uint8_t **ret, size_t *ret_size,
     *ret_state = fd < 0 && errno == ENOENT ? STORE_FILE_MISSING : STORE_FILE_BAD;
     if (fd < 0)
         return error_set_errno(err, "cannot open snapshot '%s'", path);
-    uint8_t *image = NULL;
+    uint8_t *image = NULL, block[STORE_BLOCK];
     int status = 0;
-    if (fstat(fd, &st) != 0 || !(image = read_image(fd, (size_t)st.st_size)))
+    ssize_t got = pread(fd, block, sizeof block, 0);
+    if (got < 0 || fstat(fd, &st) != 0)
         status = error_set_errno(err, "cannot read snapshot '%s'", path);
     else
-        status = check_signature(path, image, (size_t)st.st_size, ret_state, err);
+        status =
+            check_block(path, block, (size_t)got, (uint64_t)st.st_size, ret_state, err);
+    if (status == 0 && !(image = read_image(fd, (size_t)st.st_size)))
+        status = error_set_errno(err, "cannot read snapshot '%s'", path);
+    if (status == 0)
+        status = check_content(path, image, (size_t)st.st_size, ret_state, err);
     close(fd);
     if (status != 0) {
         free(image);

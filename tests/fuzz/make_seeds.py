@@ -155,7 +155,7 @@ def snapshots():
     put('snapshot', 'raw-none', b'\0')
     put('snapshot', 'sound', b'\1' + bytes(400))
     put('snapshot', 'many', b'\1\xc0\x20' + bytes(3000))
-    for at in range(0, 60, 4):
+    for at in range(0, 60, 12):
         put('snapshot', 'odd-%02d' % at, b'\1' + bytes(at) + b'\xd0\x09' + bytes(400))
     put('snapshot', 'large', b'\1' + bytes(3) + b'\xf0' + b'\xff' * 8 + bytes(400))
 

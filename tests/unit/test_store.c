@@ -304,6 +304,23 @@ START_TEST(random_damage_is_never_believed)
 }
 END_TEST
 
+/* A hole of a terabyte behind it costs nobody memory. */
+START_TEST(a_file_blown_up_is_refused_before_it_is_read)
+{
+    struct snapshot back = {0};
+    struct error err = {0};
+    char path[600];
+    write_sample(1);
+    snprintf(path, sizeof path, "%s", temp_folder_file(&folder, "snapshot.h5"));
+    ck_assert_int_eq(truncate(path, (off_t)1 << 40), 0);
+    ck_assert_int_eq(store_read(folder.path, &back, NULL, &err), ERROR_CORRUPT);
+    ck_assert_msg(strstr(err.text, "1099511627776 bytes instead of"), "%s", err.text);
+    ck_assert_int_eq(truncate(path, 100), 0);
+    ck_assert_int_eq(store_read(folder.path, &back, NULL, &err), ERROR_CORRUPT);
+    ck_assert_msg(strstr(err.text, "100 bytes"), "%s", err.text);
+}
+END_TEST
+
 START_TEST(a_full_disk_leaves_the_last_snapshot)
 {
     struct rlimit old, small = {1 << 20, 0};
@@ -380,6 +397,7 @@ int main(void)
                                   many_trials_come_back,
                                   the_last_two_are_kept,
                                   a_newer_version_names_both,
+                                  a_file_blown_up_is_refused_before_it_is_read,
                                   random_damage_is_never_believed,
                                   a_full_disk_leaves_the_last_snapshot,
                                   a_kill_leaves_a_valid_snapshot,
