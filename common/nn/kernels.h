@@ -7,8 +7,8 @@
  * graphs or threads: they work on the n images they are given, so a caller splits a batch
  * between threads by images.
  *
- * Tensors are NHWC float32 without padding. Where a comment says so, a tensor must be
- * followed by NN_SLACK readable floats of any value: fast kernels load whole vectors. */
+ * Tensors are NHWC float32 without padding. Nothing is read or written outside
+ * of one. */
 #ifndef ARCHWAY_COMMON_NN_KERNELS_H
 #define ARCHWAY_COMMON_NN_KERNELS_H
 
@@ -17,7 +17,7 @@
 
 #include "common/error.h"
 
-enum { NN_SLACK = 16 }; /* floats */
+enum { NN_SLACK = 16 }; /* floats that a caller may leave between tensors */
 
 /* One convolution; fill it with nn_conv_make. */
 struct nn_conv {
@@ -52,7 +52,7 @@ struct nn_kernels {
     /* dy: (n, oh, ow, k) -> dx: (n, h, w, c), written, or added to when `add`. */
     void (*conv_backward_data)(const struct nn_conv *s, int n, const float *dy,
                                const float *packed, bool add, float *dx);
-    /* x, dy -> dw: (KH, KW, C, K), added to. dy is followed by NN_SLACK floats. */
+    /* x, dy -> dw: (KH, KW, C, K), added to. */
     void (*conv_backward_weight)(const struct nn_conv *s, int n, const float *x,
                                  const float *dy, float *dw);
 

@@ -10,6 +10,7 @@
 #include "common/nn/kernels_vector.h"
 #include "common/nn/kernels_vector_conv.h"
 #include "common/nn/kernels_vector_norm.h"
+#include "common/nn/kernels_vector_weight.h"
 
 static bool runs_here(void)
 {

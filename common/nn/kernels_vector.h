@@ -4,10 +4,13 @@
  *   VECTOR_LANES          floats in a vector
  *   VECTOR_ROWS_1, _2, _3 rows of a register block that is 1, 2, 3 vectors wide
  *
- * and include this file. All three passes of a convolution are one product of matrices,
- * C (rows x columns) = A * B, whose operands are read where they lie: A by scalars that
- * are broadcast, B by vectors. There is no im2col and no halo; see kernels_vector_conv.h.
- */
+ * and include this file, then those with the passes. All three passes of a convolution
+ * are a product of matrices, C (rows x columns) = A * B: A is read where it lies, by
+ * scalars that are broadcast; B was packed and is read by vectors. There is no im2col and
+ * no halo.
+ *
+ * Columns are cut into strips of up to 3 vectors. A strip may end in half a vector, which
+ * shares a register with another half instead of wasting it: see load_pair. */
 #ifndef ARCHWAY_COMMON_NN_KERNELS_VECTOR_H
 #define ARCHWAY_COMMON_NN_KERNELS_VECTOR_H
 
@@ -17,9 +20,16 @@
 
 #include "common/nn/kernels.h"
 
-enum { LANES = VECTOR_LANES, ROWS_MAX = 8, WIDTH_MAX = 3 };
+enum {
+    LANES = VECTOR_LANES,
+    HALF = LANES / 2,
+    ROWS_MAX = 8,
+    WIDTH_MAX = 3,            /* vectors */
+    UNITS_MAX = 2 * WIDTH_MAX /* halves */
+};
 typedef float vector __attribute__((vector_size(VECTOR_LANES * 4)));
 typedef int mask __attribute__((vector_size(VECTOR_LANES * 4)));
+typedef long long pairs __attribute__((vector_size(VECTOR_LANES * 4)));
 /* As it lies in memory: not aligned. */
 typedef float vector_at
     __attribute__((vector_size(VECTOR_LANES * 4), aligned(4), may_alias));
@@ -32,6 +42,14 @@ static inline vector load(const float *at)
 static inline void store(float *at, vector v)
 {
     *(vector_at *)at = v;
+}
+
+/* at[0], at[1], at[0], at[1], ... */
+static inline vector load_pair(const float *at)
+{
+    long long pair;
+    memcpy(&pair, at, sizeof pair);
+    return (vector)((pairs){0} | pair);
 }
 
 /* Zero where the condition does not hold. */
@@ -50,154 +68,92 @@ static inline vector keep(vector v, mask condition)
 #define UNROLL_8 _Pragma("GCC unroll 8")
 #endif
 
-/* One register block: up to ROWS_MAX rows times `width` vectors. The inner dimension of
- * the product is three nested loops over count[0] x count[1] x count[2] steps. */
-struct block {
-    const float *a[ROWS_MAX]; /* first element of each row of A */
-    float *c[ROWS_MAX];       /* each row of C */
-    const float *b;           /* first row of B */
-    int count[3];
-    ptrdiff_t a_move[2], b_move[2]; /* floats between steps of the two outer loops */
-    ptrdiff_t a_step, b_step;       /* of the innermost; see multiply */
-    int columns;                    /* of C that exist, at most width * LANES */
-    bool add;                       /* to C, instead of writing it */
-    const float *bias;              /* width * LANES floats to start from; NULL: zeros */
-    bool relu;
-};
-
-static inline __attribute__((always_inline)) void
-store_row(float *c, const vector *acc, int width, const struct block *p)
+/* The most rows that the registers hold. */
+static inline __attribute__((always_inline)) int block_rows(int units)
 {
-    UNROLL_3
-    for (int z = 0; z < width; z++) {
-        int left = p->columns - z * LANES;
-        float *at = c + z * LANES;
-        vector v = p->relu ? keep(acc[z], ~(acc[z] < 0)) : acc[z];
-        if (left >= LANES) {
-            store(at, p->add ? load(at) + v : v);
-        } else {
-            float part[LANES];
-            store(part, v);
-            for (int i = 0; i < left; i++)
-                at[i] = p->add ? at[i] + part[i] : part[i];
-        }
-    }
+    return units > 4 ? VECTOR_ROWS_3 : units > 2 ? VECTOR_ROWS_2 : VECTOR_ROWS_1;
 }
 
-/* rows, width, packed are constants wherever this is inlined. `packed`: A's rows are
- * anywhere, contiguous in the inner dimension, and B was packed with rows of `width`
- * vectors. Otherwise A's rows are neighbours in memory, and a_step, b_step apply. */
-static inline __attribute__((always_inline)) void
-multiply(int rows, int width, bool packed, const struct block *p)
-{
-    vector acc[ROWS_MAX][WIDTH_MAX];
-    const ptrdiff_t a_step = packed ? 1 : p->a_step;
-    const ptrdiff_t b_step = packed ? width * LANES : p->b_step;
-    const float *a[ROWS_MAX];
-    UNROLL_8
-    for (int m = 0; m < rows; m++) {
-        a[m] = packed ? p->a[m] : p->a[0] + m;
-        UNROLL_3
-        for (int z = 0; z < width; z++)
-            acc[m][z] = p->bias ? load(p->bias + z * LANES) : (vector){0};
-    }
-    for (int i = 0; i < p->count[0]; i++) {
-        for (int j = 0; j < p->count[1]; j++) {
-            const float *b = p->b + i * p->b_move[0] + j * p->b_move[1];
-            ptrdiff_t at = i * p->a_move[0] + j * p->a_move[1];
-            for (int k = p->count[2]; k > 0; k--) {
-                vector row[WIDTH_MAX];
-                UNROLL_3
-                for (int z = 0; z < width; z++)
-                    row[z] = load(b + z * LANES);
-                UNROLL_8
-                for (int m = 0; m < rows; m++) {
-                    float scalar = a[m][at];
-                    UNROLL_3
-                    for (int z = 0; z < width; z++)
-                        acc[m][z] += scalar * row[z];
-                }
-                at += a_step;
-                b += b_step;
-            }
-        }
-    }
-    UNROLL_8
-    for (int m = 0; m < rows; m++)
-        store_row(p->c[m], acc[m], width, p);
-}
-
-/* The most rows that the registers hold at a width. */
-static inline int block_rows(int width)
-{
-    return width == 1 ? VECTOR_ROWS_1 : width == 2 ? VECTOR_ROWS_2 : VECTOR_ROWS_3;
-}
-
+/* BLOCK_FUNCTIONS(NAME, MULTIPLY, BLOCK): NAME[units](rows, block) calls
+ * MULTIPLY(rows, units, block), which must be inlined, with constants. */
 #ifndef __SANITIZE_ADDRESS__
-/* One function per width with every number of rows up to block_rows as its own code. */
-#define BLOCK_CASE(ROWS, WIDTH, PACKED)       \
-    case ROWS:                                \
-        if (ROWS <= VECTOR_ROWS_##WIDTH)      \
-            multiply(ROWS, WIDTH, PACKED, p); \
+#define BLOCK_CASE(ROWS, UNITS, MULTIPLY) \
+    case ROWS:                            \
+        if (ROWS <= block_rows(UNITS))    \
+            MULTIPLY(ROWS, UNITS, p);     \
         break;
-#define BLOCK_FUNCTION(NAME, WIDTH, PACKED)                     \
-    static void NAME##_##WIDTH(int rows, const struct block *p) \
-    {                                                           \
-        switch (rows) {                                         \
-            BLOCK_CASE(1, WIDTH, PACKED)                        \
-            BLOCK_CASE(2, WIDTH, PACKED)                        \
-            BLOCK_CASE(3, WIDTH, PACKED)                        \
-            BLOCK_CASE(4, WIDTH, PACKED)                        \
-            BLOCK_CASE(5, WIDTH, PACKED)                        \
-            BLOCK_CASE(6, WIDTH, PACKED)                        \
-            BLOCK_CASE(7, WIDTH, PACKED)                        \
-            BLOCK_CASE(8, WIDTH, PACKED)                        \
-        default:                                                \
-            break;                                              \
-        }                                                       \
+#define BLOCK_FUNCTION(NAME, UNITS, MULTIPLY, BLOCK)     \
+    static void NAME##_##UNITS(int rows, const BLOCK *p) \
+    {                                                    \
+        switch (rows) {                                  \
+            BLOCK_CASE(1, UNITS, MULTIPLY)               \
+            BLOCK_CASE(2, UNITS, MULTIPLY)               \
+            BLOCK_CASE(3, UNITS, MULTIPLY)               \
+            BLOCK_CASE(4, UNITS, MULTIPLY)               \
+            BLOCK_CASE(5, UNITS, MULTIPLY)               \
+            BLOCK_CASE(6, UNITS, MULTIPLY)               \
+            BLOCK_CASE(7, UNITS, MULTIPLY)               \
+            BLOCK_CASE(8, UNITS, MULTIPLY)               \
+        default:                                         \
+            break;                                       \
+        }                                                \
     }
 #else
-#define BLOCK_FUNCTION(NAME, WIDTH, PACKED)                     \
-    static void NAME##_##WIDTH(int rows, const struct block *p) \
-    {                                                           \
-        multiply(rows, WIDTH, PACKED, p);                       \
+#define BLOCK_FUNCTION(NAME, UNITS, MULTIPLY, BLOCK)     \
+    static void NAME##_##UNITS(int rows, const BLOCK *p) \
+    {                                                    \
+        MULTIPLY(rows, UNITS, p);                        \
     }
 #endif
-BLOCK_FUNCTION(packed, 1, true)
-BLOCK_FUNCTION(packed, 2, true)
-BLOCK_FUNCTION(packed, 3, true)
-BLOCK_FUNCTION(plain, 1, false)
-BLOCK_FUNCTION(plain, 2, false)
-BLOCK_FUNCTION(plain, 3, false)
+#define BLOCK_FUNCTIONS(NAME, MULTIPLY, BLOCK)                \
+    BLOCK_FUNCTION(NAME, 1, MULTIPLY, BLOCK)                  \
+    BLOCK_FUNCTION(NAME, 2, MULTIPLY, BLOCK)                  \
+    BLOCK_FUNCTION(NAME, 3, MULTIPLY, BLOCK)                  \
+    BLOCK_FUNCTION(NAME, 4, MULTIPLY, BLOCK)                  \
+    BLOCK_FUNCTION(NAME, 5, MULTIPLY, BLOCK)                  \
+    BLOCK_FUNCTION(NAME, 6, MULTIPLY, BLOCK)                  \
+    static void (*const NAME[])(int rows, const BLOCK *p) = { \
+        NULL, NAME##_1, NAME##_2, NAME##_3, NAME##_4, NAME##_5, NAME##_6}
 
-typedef void (*block_function)(int rows, const struct block *p);
-static const block_function packed_blocks[] = {NULL, packed_1, packed_2, packed_3};
-static const block_function plain_blocks[] = {NULL, plain_1, plain_2, plain_3};
-
-/* Columns are cut into strips of 3, 2 or 1 vectors; 4 vectors make two strips of 2. */
 struct strip {
     int column;  /* first */
-    int width;   /* vectors; 0 after the last strip */
+    int units;   /* half vectors; 0 after the last strip */
     int columns; /* that exist */
 };
 
-static inline int vectors_of(int columns)
+/* 4 vectors make two strips of 2; a strip with a half is as wide as it can be, since
+ * narrow ones load more than they compute. */
+static inline int strip_units(int left)
 {
-    return (columns + LANES - 1) / LANES;
+    if (left % 2) {
+        if (left <= 5)
+            return left;
+        left = left == 7 ? 4 : left - 5;
+    }
+    return left == 8 ? 4 : left > 6 ? 6 : left;
 }
 
-static inline struct strip strip_at(int columns, int column)
+static inline struct strip strip_at(int columns, int column, bool halves)
 {
-    int left = vectors_of(columns - column);
-    int width = left == 4 ? 2 : left > 3 ? 3 : left;
-    int exist = columns - column < width * LANES ? columns - column : width * LANES;
-    return (struct strip){column, width, exist};
+    int left = columns - column;
+    int units =
+        strip_units(halves ? (left + HALF - 1) / HALF : 2 * ((left + LANES - 1) / LANES));
+    int exist = left < units * HALF ? left : units * HALF;
+    return (struct strip){column, units, exist};
 }
 
-static inline struct strip strip_next(int columns, struct strip s)
+static inline struct strip strip_next(int columns, struct strip s, bool halves)
 {
-    int column = s.column + s.width * LANES;
-    return column < columns ? strip_at(columns, column) : (struct strip){columns, 0, 0};
+    int column = s.column + s.units * HALF;
+    return column < columns ? strip_at(columns, column, halves)
+                            : (struct strip){columns, 0, 0};
+}
+
+/* Floats of all strips in a row of B. */
+static inline int strip_floats(int columns, bool halves)
+{
+    int unit = halves ? HALF : LANES;
+    return (columns + unit - 1) / unit * unit;
 }
 
 #endif

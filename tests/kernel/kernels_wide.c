@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vector kernels at 16 lanes, compiled for AVX2: the source that kernels_avx512.c
- * compiles, tested on processors without AVX-512 as well. */
+ * compiles, tested on processors without AVX-512 as well. Blocks have few rows: more
+ * than the registers hold take minutes to compile. */
 #define VECTOR_LANES 16
-#define VECTOR_ROWS_1 8
-#define VECTOR_ROWS_2 8
-#define VECTOR_ROWS_3 8
+#define VECTOR_ROWS_1 4
+#define VECTOR_ROWS_2 3
+#define VECTOR_ROWS_3 2
 #include "common/nn/kernels_vector.h"
 #include "common/nn/kernels_vector_conv.h"
 #include "common/nn/kernels_vector_norm.h"
+#include "common/nn/kernels_vector_weight.h"
 
 static bool runs_here(void)
 {
