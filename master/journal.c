@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -182,25 +184,34 @@ static int sync_folder(const char *path, struct error *err)
     return status;
 }
 
-static int create_header(int fd, const char *path, struct error *err)
+/* Under its own name a journal always has its header, even after a kill. */
+static int create_header(int fd, const char *temporary, const char *path,
+                         struct error *err)
 {
     uint8_t head[JOURNAL_HEADER];
     journal_format_header(head);
-    if (write_at(fd, head, sizeof head, 0) != 0 || fsync(fd) != 0)
+    if (write_at(fd, head, sizeof head, 0) != 0 || fsync(fd) != 0 ||
+        rename(temporary, path) != 0)
         return error_set_errno(err, "cannot write journal '%s'", path);
     return sync_folder(path, err);
 }
 
 int journal_create(const char *path, struct journal **ret, struct error *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    char temporary[PATH_MAX];
+    int fd = -1, n = snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    bool fits = n > 0 && (size_t)n < sizeof temporary;
+    errno = fits ? EEXIST : ENAMETOOLONG;
+    if (fits && access(path, F_OK) != 0)
+        fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return error_set_errno(err, "cannot create journal '%s'", path);
-    int status = create_header(fd, path, err);
+    int status = create_header(fd, temporary, path, err);
     if (status == 0)
         status = journal_start(fd, path, JOURNAL_HEADER, ret, err);
     if (status != 0) {
         close(fd);
+        unlink(temporary);
         unlink(path);
     }
     return status;

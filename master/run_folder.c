@@ -244,7 +244,43 @@ static void unmake_folders(struct run_folder *f)
     }
 }
 
-/* The folder holds nothing but, perhaps, a lock; *ret_lock tells. */
+static bool begins_as_ours(const char *dir, const char *name)
+{
+    static const char first[] = "# The effective configuration of this run";
+    char path[PATH_MAX], text[sizeof first] = "";
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f)
+        fclose(f);
+    return n == sizeof first - 1 && memcmp(text, first, n) == 0;
+}
+
+/* What a master leaves that was killed before its run began: files half written, or the
+ * configuration without a journal. `locked`: a master was there. */
+static bool is_remains(const char *dir, const char *name, bool locked)
+{
+    static const char *const halves[] = {"config.yaml.tmp.", "journal.tmp"};
+    for (int i = 0; locked && i < 2; i++)
+        if (strncmp(name, halves[i], strlen(halves[i])) == 0)
+            return true;
+    return locked && strcmp(name, names[RUN_CONFIG]) == 0 &&
+           !has_file(dir, RUN_JOURNAL) && begins_as_ours(dir, name);
+}
+
+static void remove_remains(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    while (d && (e = readdir(d)))
+        if (is_remains(dir, e->d_name, true))
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+}
+
+/* The folder holds nothing but, perhaps, a lock and what belongs to it; *ret_lock tells.
+ */
 static int check_empty(const char *dir, bool *ret_lock, struct error *err)
 {
     DIR *d = opendir(dir);
@@ -254,13 +290,13 @@ static int check_empty(const char *dir, bool *ret_lock, struct error *err)
         return error_set_errno(err, "cannot read the folder '%s'", dir);
     int status = 0;
     struct dirent *e;
-    *ret_lock = false;
+    *ret_lock = has_file(dir, RUN_LOCK);
     while (status == 0 && (e = readdir(d))) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            strcmp(e->d_name, names[RUN_LOCK]) == 0 ||
+            is_remains(dir, e->d_name, *ret_lock))
             continue;
-        if (strcmp(e->d_name, names[RUN_LOCK]) == 0)
-            *ret_lock = true;
-        else if (run_folder_check(dir, NULL) == 0)
+        if (run_folder_check(dir, NULL) == 0)
             status = error_set(err, ERROR_INPUT,
                                "'%s' exists and is a run already: `archway resume %s` "
                                "continues it; for a new one choose another folder",
@@ -285,6 +321,8 @@ static int create_locked(struct run_folder *f, struct error *err)
         status = folder_lock(f->path, &f->lock_fd, err);
     if (status == 0)
         status = check_empty(f->path, &has_lock, err);
+    if (status == 0)
+        remove_remains(f->path);
     if (status != 0 && f->lock_fd >= 0 && !had_lock) {
         char *path = run_folder_file(f->path, RUN_LOCK);
         if (path)

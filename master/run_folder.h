@@ -21,8 +21,8 @@ enum run_folder_file {
 };
 
 /* Make a new folder (parents too) and lock it. ERROR_INPUT "exists ..." when it is there
- * and not empty, telling whether it is a run (then naming `archway resume DIR`). A lock
- * that a master left there before it wrote anything else does not count. Nothing is left
+ * and not empty, telling whether it is a run (then naming `archway resume DIR`). What a
+ * master left there that was killed before its run began does not count, and is removed. Nothing is left
  * behind on failure. */
 int run_folder_create(const char *dir, struct run_folder **ret, struct error *err);
 /* Open an existing run and lock it for writing. ERROR_INPUT when it is missing, not a run,

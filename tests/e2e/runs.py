@@ -13,11 +13,13 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 ARCHWAY = FAKE = COMPARE = None
 CONFIG = """
@@ -211,11 +213,35 @@ class History(BuiltinCase):
 class Kills(RunCase):
     """SIGKILL at any moment costs nothing but time."""
 
+    def told(self, run):
+        """{id: what its result was} of the trials that the strategy was told of."""
+        with open(self.path(run) + '/journal', 'rb') as file:
+            data = file.read()
+        at, results, told = 16, {}, {}
+        while at + 12 <= len(data):
+            size, kind, check = struct.unpack_from('<III', data, at)
+            payload = data[at + 12:at + 12 + size]
+            if len(payload) < size or zlib.crc32(data[at:at + 8] + payload) != check:
+                break
+            if kind in (5, 6):
+                trial = struct.unpack_from('<Q', payload)[0]
+                results[trial] = payload if kind == 5 else results.get(trial)
+                if kind == 6:
+                    told[trial] = results[trial]
+            at += 12 + size
+        return told
+
+    def assert_nothing_lost(self, run, before):
+        now = self.told(run)
+        for trial, result in before.items():
+            self.assertEqual(now.get(trial), result, 'trial %d' % trial)
+        return now
+
     def kill_until_done(self, config, run, least, ranks=0):
         seed = int(os.environ.get('ARCHWAY_TEST_SEED', time.time_ns() % 1000000))
         print('seed', seed, flush=True)
         moments = random.Random(seed)
-        kills = 0
+        kills, told = 0, {}
         command = ('search', config, '--run', run, '--quiet')
         while True:
             process = self.start(*command, ranks=ranks)
@@ -225,9 +251,13 @@ class Kills(RunCase):
                 process.kill()
                 process.wait()
                 kills += 1
+                if os.path.exists(self.path(run) + '/journal'):
+                    told = self.assert_nothing_lost(run, told)
             else:
                 self.assertEqual(process.returncode, 0, process.stderr.read())
                 if kills >= least or command[0] == 'resume':
+                    self.assert_nothing_lost(run, told)
+                    print('told before the last kill:', len(told))
                     return kills
             has_run = all(os.path.exists(self.path(run) + name)
                           for name in ('/config.yaml', '/journal'))

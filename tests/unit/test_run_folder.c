@@ -137,6 +137,36 @@ START_TEST(a_new_folder_is_made_with_its_parents)
 }
 END_TEST
 
+static void write_config(const char *text)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/config.yaml", dir);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* Of a master killed before its journal was there; a user's own files are none. */
+START_TEST(what_a_killed_beginning_left_will_do)
+{
+    char path[1024];
+    ck_assert_int_eq(mkdir(dir, 0777), 0);
+    touch("config.yaml.tmp.123");
+    assert_fails(run_folder_create, dir, ERROR_INPUT, "config.yaml.tmp.123");
+    touch("lock");
+    write_config("name: mine\n");
+    assert_fails(run_folder_create, dir, ERROR_INPUT, "'config.yaml'");
+    write_config("# The effective configuration of this run, written by archway 0.1.0.\n");
+    touch("journal.tmp");
+    run_folder_close(create());
+    snprintf(path, sizeof path, "%s/config.yaml.tmp.123", dir);
+    ck_assert(!exists(path));
+    snprintf(path, sizeof path, "%s/journal.tmp", dir);
+    ck_assert(!exists(path));
+}
+END_TEST
+
 START_TEST(an_empty_folder_and_a_stale_lock_will_do)
 {
     ck_assert_int_eq(mkdir(dir, 0777), 0);
@@ -241,6 +271,7 @@ int main(void)
                                   what_is_no_run_is_not_opened,
                                   an_existing_folder_is_refused_untouched,
                                   a_new_folder_is_made_with_its_parents,
+                                  what_a_killed_beginning_left_will_do,
                                   an_empty_folder_and_a_stale_lock_will_do,
                                   a_live_master_keeps_others_out,
                                   of_two_creators_one_gets_the_folder,
