@@ -18,6 +18,9 @@
 #include "master/run_folder.h"
 
 enum { RESUMABLE = 75 };
+/* Seconds: mpirun that gets TERM itself, as from scancel, sends TERM after so many and
+ * KILL after twice as many. Its own default of one is too little for a snapshot. */
+static const char kill_after[] = "3";
 static const double probe_patience = 20; /* seconds for a host to answer */
 
 struct launch {
@@ -141,8 +144,9 @@ static int put_words(const char **argv, int count, const char *const *words)
 static void make_command(const struct launch *l, char number[16], const char **argv)
 {
     bool resume = access(l->journal, F_OK) == 0;
-    static const char *const first[] = {"mpirun", "--mca", "orte_enable_recovery", "1",
-                                        NULL};
+    static const char *const first[] = {"mpirun",   "--mca", "orte_enable_recovery",
+                                        "1",        "--mca", "odls_base_sigkill_timeout",
+                                        kill_after, NULL};
     int count = put_options(l, argv, put_words(argv, 0, first));
     snprintf(number, 16, "%d", l->ranks);
     const char *const hosts[] = {"--host", l->host_list, "-n", number, NULL};

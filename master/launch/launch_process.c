@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const double stop_patience = 60; /* seconds from a request to the end of mpirun */
-static const double term_patience = 5;  /* from TERM to KILL; mpirun itself takes 2 */
+static const double term_patience = 10; /* from TERM to KILL; mpirun itself takes 6 */
 static const double pause_s = 0.2;
 
 static void make_set(sigset_t *set)

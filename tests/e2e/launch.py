@@ -168,7 +168,8 @@ class Deceived(Case):
     def test_options(self):
         self.mpirun(SKIP + 'exec "$@"')
         self.launch('--seed', '5', '--set', 'search.batch=4', '--', '-n', '3', '-x', 'A b')
-        self.assertIn('--mca orte_enable_recovery 1 -n 3 -x A b %s search c.yaml --run r '
+        self.assertIn('--mca orte_enable_recovery 1 --mca odls_base_sigkill_timeout 3 '
+                      '-n 3 -x A b %s search c.yaml --run r '
                       '--seed 5 --set search.batch=4' % ARCHWAY, self.calls()[0])
         self.assertIn('seed: 5', self.read('r/config.yaml'))
         self.launch('--seed', '5', '--time-limit', '1h', '--', '-n', '3')
@@ -229,7 +230,7 @@ trap "echo '{\\"status\\": 75, \\"reason\\": \\"SIGUSR1\\"}' >r/exit.json; exit"
 for i in 1 2 3 4 5 6 7 8 9 0; do sleep 1; done""" % (json.dumps(slots), lost))
         out = self.launch('--least', '0.7', '--', '-n', '6', '--bind-to', 'none')
         self.assertIn('2 of 5 workers are lost', out)
-        self.assertIn('1 --bind-to none --host %s:2,n3:1 -n 3 %s resume r' % (here, ARCHWAY),
+        self.assertIn('3 --bind-to none --host %s:2,n3:1 -n 3 %s resume r' % (here, ARCHWAY),
                       self.calls()[-1])
         self.assertFalse(os.path.exists(self.path('n2')))
 
