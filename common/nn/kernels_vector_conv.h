@@ -35,9 +35,9 @@ static inline vector finish(vector sum, const struct walk_block *p)
     return p->relu ? keep(sum, ~(sum < 0)) : sum;
 }
 
-/* Not inlined, for the compiler's sake: blocks are many, and this is rare in them. */
-static __attribute__((noinline)) void store_part(float *at, const float *part, int step,
-                                                 int columns, bool add)
+/* Inlined: with a call here the compiler keeps sums of other columns on the stack. */
+static inline void store_part(float *at, const float *part, int step, int columns,
+                              bool add)
 {
     for (int i = 0; i < columns; i++)
         at[i] = add ? at[i] + part[step * i] : part[step * i];

@@ -35,14 +35,6 @@ struct weight_block {
     int columns;       /* that exist */
 };
 
-/* Not inlined, for the compiler's sake: blocks are many, and this is rare in them. */
-static __attribute__((noinline)) void add_part(float *at, const float *part, int step,
-                                               int columns)
-{
-    for (int i = 0; i < columns; i++)
-        at[i] += part[step * i];
-}
-
 static inline __attribute__((always_inline)) void add_row(float *dw, const vector *acc,
                                                           int width, int columns)
 {
@@ -55,7 +47,8 @@ static inline __attribute__((always_inline)) void add_row(float *dw, const vecto
         } else {
             float part[LANES];
             store(part, acc[z]);
-            add_part(at, part, 1, left);
+            for (int i = 0; i < left; i++)
+                at[i] += part[i];
         }
     }
 }
@@ -65,8 +58,10 @@ static inline void add_half_rows(float *dw, ptrdiff_t dw_step, vector acc, int c
 {
     float part[LANES];
     store(part, acc);
-    add_part(dw, part, 2, columns);
-    add_part(dw + dw_step, part + 1, 2, columns);
+    for (int i = 0; i < columns; i++) {
+        dw[i] += part[2 * i];
+        dw[dw_step + i] += part[2 * i + 1];
+    }
 }
 
 /* x of row m at a pixel; `first`: that of row 0. */
