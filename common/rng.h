@@ -23,7 +23,8 @@ enum rng_purpose {
     RNG_DATA_GENERATE = 9, /* generated data sets */
     RNG_BOOTSTRAP = 10, /* resampling in statistics */
     RNG_MEMORY = 11, /* choices of the memory buffer */
-    RNG_SEARCH = 12 /* other choices of a search strategy */
+    RNG_SEARCH = 12, /* other choices of a search strategy */
+    RNG_SIMULATION = 13 /* simulated durations, rewards and faults */
 };
 
 struct rng {

@@ -35,6 +35,7 @@ struct session_setup { /* all borrowed */
     struct session_local local;
     const struct clock *clock;
     bool quiet; /* no progress on standard output */
+    bool lockstep; /* virtual time: it moves in local.wait only, the disk is waited for */
 };
 
 enum { SESSION_RESUMABLE = 75 };

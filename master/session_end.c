@@ -26,7 +26,10 @@ static void wait_for_ranks(struct session *s, double seconds)
             return;
         if (s->setup->local.step)
             s->setup->local.step(s->setup->local.context, NULL);
-        nanosleep(&nap, NULL);
+        if (s->setup->lockstep)
+            s->setup->local.wait(s->setup->local.context, -1, 1);
+        else
+            nanosleep(&nap, NULL);
     }
 }
 

@@ -43,7 +43,8 @@ static int commit(struct session *s, struct error *err)
     if (end == s->committed)
         return 0;
     s->committed = end;
-    return journal_commit(s->journal, err);
+    return s->setup->lockstep ? journal_sync(s->journal, err)
+                              : journal_commit(s->journal, err);
 }
 
 /* Is there room for what a new trial would write? Says so when that changes. */

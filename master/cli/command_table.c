@@ -17,6 +17,7 @@ const struct command *const command_table[] = {
     &command_explain,
     &command_export,
     &command_replay,
+    &command_simulate,
     &command_help,
     NULL,
 };

@@ -7,6 +7,7 @@
 
 extern const struct command command_check, command_doctor, command_explain,
     command_export, command_help, command_init, command_launch, command_replay,
-    command_resume, command_search, command_slurm, command_status, command_trials;
+    command_resume, command_search, command_simulate, command_slurm, command_status,
+    command_trials;
 
 #endif

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole master in virtual time, two thousand times, with whatever may go wrong: what
+ * is then on disk must account for every trial exactly once, and in mode sync the history
+ * must be that of one worker without a fault. */
+#include <malloc.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "../unit/engine_rig.h"
+#include "common/rng.h"
+#include "master/run_folder.h"
+#include "master/simulate/simulate.h"
+#include "proto/wire_sim.h"
+
+enum { CONFIGURATIONS = 100, SCHEDULES = 20, TRIALS = 40, WORKERS = 8, EVENTS = 6 };
+
+static char *folder, dir[512];
+static uint64_t test_seed;
+
+/* ARCHWAY_TEST_SEED repeats a failure. */
+static int prepare(void)
+{
+    const char *given = getenv("ARCHWAY_TEST_SEED");
+    if ((!given || !text_parse_uint64(given, &test_seed)) &&
+        getrandom(&test_seed, sizeof test_seed, 0) != sizeof test_seed)
+        return -1;
+    folder = simulate_folder(NULL);
+    if (!folder)
+        return -1;
+    snprintf(dir, sizeof dir, "%s/run", folder);
+    return 0;
+}
+
+static void refuses_model(const char *text)
+{
+    struct model m = {.a = 7};
+    struct error err = {0};
+    ck_assert_int_eq(model_parse(text, &m, &err), ERROR_USAGE);
+    ck_assert_msg(strstr(err.text, "lognormal:MEDIAN,SIGMA"), "%s", err.text);
+    ck_assert_double_eq(m.a, 7);
+}
+
+START_TEST(durations_that_make_no_sense_are_refused)
+{
+    const char *const texts[] = {
+        "",           "60",          "constant",      "constant:",
+        "constant:x", "constant:-1", "constant:1,2",  "lognormal:60",
+        "uniform:5",  "uniform:9,5", "lognormal:1,x", "weibull:1,2"};
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
+        refuses_model(texts[i]);
+}
+END_TEST
+
+static double mean_of(const char *text, uint64_t count)
+{
+    struct model m;
+    double sum = 0;
+    ck_assert_int_eq(model_parse(text, &m, NULL), 0);
+    for (uint64_t i = 0; i < count; i++) {
+        double seconds = model_seconds(&m, i, "[]");
+        ck_assert(seconds >= 0 && isfinite(seconds));
+        sum += seconds;
+    }
+    return sum / (double)count;
+}
+
+START_TEST(durations_have_the_means_of_their_distributions)
+{
+    ck_assert_double_eq(mean_of("constant:1m", 10), 60);
+    ck_assert_double_eq_tol(mean_of("uniform:30,90", 20000), 60, 1);
+    ck_assert_double_eq_tol(mean_of("exponential:60", 20000), 60, 2);
+    ck_assert_double_eq_tol(mean_of("lognormal:60,0.5", 20000), 60 * exp(0.125), 2);
+}
+END_TEST
+
+static void refuses_schedule(const char *text, const char *words)
+{
+    struct faults f = {0};
+    struct error err = {0};
+    char path[600];
+    snprintf(path, sizeof path, "%s/schedule", folder);
+    ck_assert_int_eq(text_write_file(path, text, strlen(text), NULL), 0);
+    ck_assert_int_eq(faults_read_schedule(path, 4, &f, &err), ERROR_INPUT);
+    ck_assert_msg(strstr(err.text, words), "'%s' lacks '%s'", err.text, words);
+    faults_fini(&f);
+}
+
+START_TEST(faults_that_make_no_sense_are_refused)
+{
+    struct faults f = {0};
+    struct error err = {0};
+    ck_assert_int_eq(faults_parse_rates("slow=0.1,worker-lots=0.1", &f, &err),
+                     ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "did you mean 'worker-lost'?"));
+    ck_assert_int_eq(faults_parse_rates("slow", &f, &err), ERROR_USAGE);
+    ck_assert_int_eq(faults_parse_rates("slow=1.5", &f, &err), ERROR_USAGE);
+    refuses_schedule("# fine\n10s slow 1 3\n5 slow\n", "schedule:3: a line is");
+    refuses_schedule("10s sloww 1\n", "did you mean 'slow'?");
+    refuses_schedule("10s slow 5\n", "no rank from 1 to 4");
+    refuses_schedule("soon slow 1\n", "is no time");
+    refuses_schedule("1 delayed 1 long\n", "is no number");
+}
+END_TEST
+
+static int arrivals;
+
+static void count_arrival(void *context, int rank, const void *data, size_t size)
+{
+    ck_assert_int_eq(*(const char *)data, 'a' + arrivals++);
+}
+
+static void no_timer(void *context, int rank, uint64_t what)
+{
+    ck_abort_msg("nobody set a timer");
+}
+
+START_TEST(messages_arrive_in_order_and_time_moves_only_when_it_is_moved)
+{
+    struct wire_sim_setup s = {.workers = 2,
+                               .latency = 0.5,
+                               .quantum = 0.25,
+                               .arrived = count_arrival,
+                               .due = no_timer};
+    struct wire *w, *none = NULL;
+    struct bytes in;
+    int peer;
+    s.workers = 0;
+    ck_assert_int_eq(wire_sim_open(&s, &none, NULL), ERROR_USAGE);
+    s.workers = 2;
+    ck_assert_int_eq(wire_sim_open(&s, &w, NULL), 0);
+    bytes_init(&in);
+    char text[100] = "a";
+    for (int i = 0; i < 3; i++) {
+        text[0] = (char)('a' + i);
+        ck_assert_int_eq(wire_send(w, 1 + i % 2, text, i == 1 ? sizeof text : 1, NULL),
+                         0);
+    }
+    wire_sim_post(w, 1, "late", 4, 10);
+    wire_sim_post(w, 1, "soon", 4, 0);
+    wire_sim_post(w, 2, "never", 5, 0);
+    wire_forget(w, 2);
+    ck_assert_int_eq(wire_sim_advance(w, 0.1, NULL), 0);
+    ck_assert_int_eq(arrivals, 0);
+    ck_assert_int_eq(wire_sim_advance(w, 100, NULL), 0);
+    ck_assert_double_eq(clock_now(wire_sim_clock(w)), 0.5);
+    ck_assert_int_eq(arrivals, 3);
+    ck_assert_int_eq(wire_receive(w, &peer, &in, NULL), 1);
+    ck_assert(peer == 1 && memcmp(in.data, "soon", 4) == 0);
+    ck_assert_int_eq(wire_receive(w, &peer, &in, NULL), 0);
+    ck_assert_int_eq(wire_sim_advance(w, 100, NULL), 0);
+    ck_assert_double_eq(clock_now(wire_sim_clock(w)), 10.5);
+    bytes_fini(&in);
+    wire_close(w, true);
+}
+END_TEST
+
+static struct simulate_figures simulate(const struct config *config, const char *duration,
+                                        const struct faults *faults, int workers,
+                                        uint64_t seed)
+{
+    struct model model;
+    struct simulate_figures f;
+    struct error err = {0};
+    ck_assert_int_eq(model_parse(duration, &model, NULL), 0);
+    struct simulate_setup s = {.config = config,
+                               .model = &model,
+                               .faults = faults,
+                               .workers = workers,
+                               .seed = seed,
+                               .dir = dir};
+    simulate_remove(dir);
+    ck_assert_msg(simulate_run(&s, &f, &err) == 0, "%s", err.text);
+    return f;
+}
+
+static struct config plain_config(int mode, int64_t trials)
+{
+    struct config c = engine_rig_config(mode, trials, 0);
+    c.trainer.builtin.epochs = 2;
+    c.reward.last_epochs = 1;
+    c.search.duplicates = DUPLICATES_TRAIN;
+    c.resources.threads_per_trial = 1;
+    c.resources.memory_per_trial = 0;
+    return c;
+}
+
+START_TEST(figures_are_what_a_pencil_says)
+{
+    struct faults none = {0};
+    struct config c = plain_config(MODE_ASYNC, 12);
+    struct simulate_figures f = simulate(&c, "constant:100", &none, 4, 1);
+    ck_assert(f.finished && f.trials == 12 && f.done == 12);
+    ck_assert_double_eq_tol(f.seconds, 300, 3);
+    ck_assert_double_eq_tol(f.tail, 100, 0.1);
+    ck_assert_double_eq_tol(f.useful, 1, 0.01);
+    c = plain_config(MODE_ASYNC, 13); /* one worker has a fourth trial, three have none */
+    f = simulate(&c, "constant:100", &none, 4, 1);
+    ck_assert_double_eq_tol(f.seconds, 400, 3);
+    ck_assert_double_eq_tol(f.useful, 13.0 / 16, 0.01);
+    c.search.batch = 1;
+    c = plain_config(MODE_SYNC, 8); /* batches of four keep half of eight workers busy */
+    f = simulate(&c, "constant:100", &none, 8, 1);
+    ck_assert_double_eq_tol(f.useful, 0.5, 0.01);
+    ck_assert_double_eq_tol(f.stale_mean, 1.5, 0.01);
+}
+END_TEST
+
+START_TEST(a_simulation_repeats_itself)
+{
+    struct faults f = {.rates = {0.02, 0.1, 0.1, 0.05, 0.1, 0.1}};
+    struct config c = plain_config(MODE_ASYNC, 60);
+    struct simulate_figures a = simulate(&c, "exponential:20", &f, 6, 5);
+    struct simulate_figures b = simulate(&c, "exponential:20", &f, 6, 5);
+    ck_assert_double_eq(a.seconds, b.seconds);
+    ck_assert_double_eq(a.useful, b.useful);
+    ck_assert_double_eq(a.stale_mean, b.stale_mean);
+    ck_assert_mem_eq(&a.counts, &b.counts, sizeof a.counts);
+    ck_assert_uint_eq(a.events, b.events);
+    b = simulate(&c, "exponential:20", &f, 6, 6);
+    ck_assert_double_ne(a.seconds, b.seconds);
+}
+END_TEST
+
+START_TEST(losing_every_worker_is_an_answer)
+{
+    struct faults f = {.rates = {[FAULT_WORKER_LOST] = 1}};
+    struct config c = plain_config(MODE_ASYNC, 20);
+    struct simulate_figures a = simulate(&c, "constant:10", &f, 3, 1);
+    ck_assert(!a.finished && a.counts.lost == 3 && a.done == 0);
+    ck_assert_ptr_nonnull(strstr(a.reason, "no worker rank is left"));
+}
+END_TEST
+
+START_TEST(a_recorded_run_is_replayed)
+{
+    struct faults none = {0};
+    struct engine *run;
+    struct model model;
+    struct error err = {0};
+    struct config c = plain_config(MODE_ASYNC, 30);
+    struct simulate_figures a = simulate(&c, "exponential:20", &none, 5, 3), b;
+    ck_assert_int_eq(engine_open(dir, true, &run, NULL, &err), 0);
+    ck_assert_int_eq(model_from_run(run, &model, &err), 0);
+    ck_assert_uint_eq(model.count, 30);
+    engine_free(run);
+    struct simulate_setup s = {
+        .config = &c, .model = &model, .faults = &none, .workers = 1, .seed = 3};
+    ck_assert_int_eq(simulate_run(&s, &b, &err), 0);
+    ck_assert_double_eq_tol(b.core_hours, b.useful * b.seconds / 3600, 0.01);
+    ck_assert(b.finished && b.seconds > a.seconds);
+    model_fini(&model);
+}
+END_TEST
+
+/* --- the property ------------------------------------------------------------------- */
+
+/* Records of one trial in the journal. */
+struct account {
+    int proposed, started, failed, finished, told;
+};
+
+static void read_accounts(struct account *accounts)
+{
+    char *path = run_folder_file(dir, RUN_JOURNAL);
+    struct journal_reader *reader;
+    struct journal_record r;
+    ck_assert_int_eq(journal_reader_open(path, 0, &reader, NULL), 0);
+    while (journal_read(reader, &r, NULL) == 1) {
+        struct bytes_reader in;
+        bytes_reader_init(&in, r.payload, r.size);
+        uint64_t id = bytes_get_u64(&in);
+        bool of_trial = r.type >= RECORD_PROPOSED && r.type <= RECORD_TOLD;
+        if (!of_trial)
+            continue;
+        ck_assert_uint_lt(id, TRIALS);
+        accounts[id].proposed += r.type == RECORD_PROPOSED;
+        accounts[id].started += r.type == RECORD_STARTED;
+        accounts[id].failed += r.type == RECORD_ATTEMPT_FAILED;
+        accounts[id].finished += r.type == RECORD_FINISHED;
+        accounts[id].told += r.type == RECORD_TOLD;
+    }
+    ck_assert(!journal_reader_torn(reader));
+    journal_reader_close(reader);
+    free(path);
+}
+
+/* Exactly once when the run is over, at most once when it ended early. */
+static void check_account(const struct account *a, const struct trial *t, int retries,
+                          bool over)
+{
+    bool done = t->state == TRIAL_DONE || t->state == TRIAL_FAILED;
+    ck_assert_int_eq(a->proposed, 1);
+    ck_assert_int_eq(a->finished, done);
+    ck_assert_int_le(a->told, 1);
+    ck_assert_int_le(a->failed, retries);
+    ck_assert_int_ge(a->started, a->failed + a->finished);
+    if (over)
+        ck_assert(a->told == 1 && (done || t->state == TRIAL_SAVED));
+    if (t->state == TRIAL_FAILED)
+        ck_assert_int_eq(a->failed, retries);
+    if (t->state == TRIAL_SAVED)
+        ck_assert_int_eq(a->started, a->failed);
+}
+
+/* What a history is, whoever trained it and when. */
+struct history {
+    uint64_t count, over; /* over: all told */
+    struct {
+        struct architecture_hash hash;
+        int state;
+        double accuracy, reward;
+    } trials[TRIALS];
+};
+
+/* From the snapshot and the journal behind it, or from the journal alone. */
+static void read_history(const struct config *c, bool over, bool snapshot,
+                         struct history *ret)
+{
+    struct account accounts[TRIALS] = {0};
+    struct engine *run;
+    struct error err = {0};
+    *ret = (struct history){.count = 0};
+    if (!over && run_folder_check(dir, NULL) != 0)
+        return; /* it failed before its first trial, and so left nothing */
+    read_accounts(accounts);
+    for (int i = 0; i < 2 && !snapshot; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/snapshot%s.h5", dir, i ? ".prev" : "");
+        unlink(path);
+    }
+    ck_assert_msg(engine_open(dir, true, &run, NULL, &err) == 0, "%s", err.text);
+    const struct ledger *l = engine_ledger(run);
+    *ret = (struct history){.count = ledger_count(l), .over = over};
+    ck_assert_uint_le(ret->count, TRIALS);
+    if (over)
+        ck_assert(ret->count == (uint64_t)c->search.trials &&
+                  engine_told(run) == ret->count);
+    for (uint64_t i = 0; i < ret->count; i++) {
+        const struct trial *t = ledger_trial(l, i);
+        check_account(&accounts[i], t, c->run.retries, over);
+        ret->trials[i].hash = t->hash;
+        ret->trials[i].state = t->state;
+        ret->trials[i].accuracy = t->val_accuracy;
+        ret->trials[i].reward = t->reward;
+    }
+    engine_free(run);
+}
+
+static bool same(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* All of it, or as far as a run came that lost all its ranks. */
+static void check_same(const struct history *a, const struct history *b)
+{
+    if (b->over)
+        ck_assert_uint_eq(a->count, b->count);
+    for (uint64_t i = 0; i < b->count; i++) {
+        ck_assert(architecture_hash_equal(a->trials[i].hash, b->trials[i].hash));
+        if (b->trials[i].state < TRIAL_DONE)
+            continue;
+        ck_assert_int_eq(a->trials[i].state, b->trials[i].state);
+        ck_assert(same(a->trials[i].accuracy, b->trials[i].accuracy));
+        ck_assert(same(a->trials[i].reward, b->trials[i].reward));
+    }
+}
+
+static int between(struct rng *rng, int least, int most)
+{
+    return least + (int)rng_below(rng, (uint32_t)(most - least + 1));
+}
+
+static struct config random_config(struct rng *rng, int mode)
+{
+    struct config c = plain_config(mode, between(rng, 3, TRIALS));
+    c.seed = rng_u32(rng);
+    c.search.strategy = between(rng, 0, 1) ? STRATEGY_RANDOM : STRATEGY_REINFORCE;
+    c.search.batch = between(rng, 1, 6);
+    c.search.duplicates = between(rng, 0, 1) ? DUPLICATES_ANSWER : DUPLICATES_TRAIN;
+    c.space.conv_chain.layers = between(rng, 1, 3);
+    if (between(rng, 0, 2) == 0)
+        engine_rig_one_choice(&c);
+    c.control.share = between(rng, 0, 1) ? 0.25 : 0;
+    /* In mode sync no trial may fail for good: then its reward would be another. */
+    c.run.retries = mode == MODE_SYNC ? 1000 : between(rng, 0, 3);
+    c.run.on_failure = between(rng, 0, 1) ? ON_FAILURE_SKIP : ON_FAILURE_REWARD_0;
+    c.run.heartbeat = between(rng, 1, 5);
+    c.run.lost_after = c.run.heartbeat * between(rng, 2, 8);
+    c.run.snapshot_every = between(rng, 0, 7) ? 1e6 : 20;
+    return c;
+}
+
+static struct faults random_faults(struct rng *rng, int workers,
+                                   struct fault_event *events)
+{
+    const double most[FAULT_COUNT] = {0.1, 0.3, 0.3, 0.1, 0.3, 0.3};
+    struct faults f = {.schedule = events, .count = (size_t)between(rng, 0, EVENTS)};
+    for (int i = 0; i < FAULT_COUNT; i++)
+        f.rates[i] = between(rng, 0, 1) * rng_double(rng) * most[i];
+    for (size_t i = 0; i < f.count; i++)
+        events[i] = (struct fault_event){.at = 60 * rng_double(rng),
+                                         .fault = between(rng, 0, FAULT_COUNT - 1),
+                                         .rank = between(rng, 1, workers),
+                                         .value = 1 + 30 * rng_double(rng)};
+    return f;
+}
+
+/* What ends a run early, and by design. */
+static void check_reason(const struct simulate_figures *f)
+{
+    if (!f->finished)
+        ck_assert_msg(strstr(f->reason, "no worker rank is left") ||
+                          strstr(f->reason, "attempts all failed"),
+                      "%s", f->reason);
+}
+
+static int over_count;
+
+static void try_faults(struct rng *rng, const struct config *c,
+                       const struct history *plain)
+{
+    const char *const durations[] = {"constant:5", "lognormal:5,1", "uniform:0,10",
+                                     "exponential:5", "exponential:0.5"};
+    struct fault_event events[EVENTS];
+    struct history h;
+    int workers = between(rng, 1, WORKERS);
+    struct faults faults = random_faults(rng, workers, events);
+    struct simulate_figures f =
+        simulate(c, durations[between(rng, 0, 4)], &faults, workers, rng_u32(rng));
+    check_reason(&f);
+    read_history(c, f.finished, between(rng, 0, 3) == 0, &h);
+    if (plain)
+        check_same(plain, &h);
+    over_count += f.finished;
+}
+
+static void try_many(int mode)
+{
+    struct faults none = {0};
+    struct history plain;
+    over_count = 0;
+    for (int i = 0; i < CONFIGURATIONS / 2; i++) {
+        struct rng rng;
+        rng_init(&rng, test_seed, RNG_TEST, (uint64_t)(2 * i + mode));
+        fprintf(stderr, "\rseed %llu, configuration %d ", (unsigned long long)test_seed,
+                i);
+        struct config c = random_config(&rng, mode);
+        if (mode == MODE_SYNC) {
+            struct simulate_figures f = simulate(&c, "constant:5", &none, 1, 0);
+            ck_assert(f.finished);
+            read_history(&c, true, true, &plain);
+        }
+        for (int k = 0; k < SCHEDULES; k++)
+            try_faults(&rng, &c, mode == MODE_SYNC ? &plain : NULL);
+    }
+    fprintf(stderr, "\rseed %llu: %d of %d runs came to their end\n",
+            (unsigned long long)test_seed, over_count, CONFIGURATIONS / 2 * SCHEDULES);
+    ck_assert_int_ge(over_count, CONFIGURATIONS / 2 * SCHEDULES / 4);
+}
+
+START_TEST(every_trial_is_accounted_for_once_whatever_happens)
+{
+    try_many(MODE_ASYNC);
+}
+END_TEST
+
+START_TEST(in_mode_sync_the_history_is_that_of_one_worker_without_a_fault)
+{
+    try_many(MODE_SYNC);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        durations_that_make_no_sense_are_refused,
+        durations_have_the_means_of_their_distributions,
+        faults_that_make_no_sense_are_refused,
+        messages_arrive_in_order_and_time_moves_only_when_it_is_moved,
+        figures_are_what_a_pencil_says,
+        a_simulation_repeats_itself,
+        losing_every_worker_is_an_answer,
+        a_recorded_run_is_replayed,
+        every_trial_is_accounted_for_once_whatever_happens,
+        in_mode_sync_the_history_is_that_of_one_worker_without_a_fault,
+        NULL};
+    mallopt(M_TRIM_THRESHOLD, 1 << 28); /* or the pages of each run are faulted in anew */
+    mallopt(M_MMAP_THRESHOLD, 1 << 28);
+    if (prepare() != 0)
+        return EXIT_FAILURE;
+    Suite *suite = suite_create("simulate");
+    TCase *tc = tcase_create("simulate");
+    tcase_set_timeout(tc, 400);
+    for (const TTest *const *t = tests; *t; t++)
+        tcase_add_test(tc, *t);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    simulate_remove(folder);
+    free(folder);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
