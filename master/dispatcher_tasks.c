@@ -54,11 +54,11 @@ static int welcome_all(struct dispatcher *d, const struct placement_worker *work
     return status;
 }
 
-/* Once every rank has reported or was given up. */
+/* Once every rank has reported or was given up, unless all were. */
 int dispatcher_place(struct dispatcher *d, struct error *err)
 {
     int size = d->setup.wire->size, count = 0;
-    if (d->expected > 0)
+    if (d->expected > 0 || d->living == 0)
         return 0;
     struct placement_worker *reported = calloc((size_t)size, sizeof *reported);
     if (!reported)
