@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/stats.h"
@@ -129,12 +130,22 @@ int simulate_measure(const char *dir, struct simulate_figures *f, struct error *
     return status;
 }
 
+/* Memory disks of containers are often tiny, and a run pauses when its disk is full. */
+static bool has_room(const char *path)
+{
+    struct statvfs st;
+    return statvfs(path, &st) == 0 &&
+           (double)st.f_bavail * (double)st.f_frsize >= 1 << 30;
+}
+
 char *simulate_folder(struct error *err)
 {
     const char *given = getenv("TMPDIR");
     const char *const places[] = {"/dev/shm", given && *given ? given : "/tmp"};
     for (int i = 0; i < 2; i++) {
         char *path = NULL;
+        if (i == 0 && !has_room(places[i]))
+            continue;
         if (asprintf(&path, "%s/archway-simulate-XXXXXX", places[i]) < 0)
             break;
         if (mkdtemp(path))

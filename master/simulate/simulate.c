@@ -5,7 +5,9 @@
  * processor time of this process, less what the agents' side took. */
 #include "master/simulate/simulate.h"
 
+#include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -56,6 +58,17 @@ static double process_cpu(double *ret_memory)
            1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
+/* Why it stopped early, as the run's own exit.json says. */
+static void read_reason(const char *dir, char *ret, size_t size)
+{
+    char *path = run_folder_file(dir, RUN_EXIT);
+    json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
+    const char *reason = json_string_value(json_object_get(json, "reason"));
+    snprintf(ret, size, "%s", reason ? reason : "stopped early");
+    json_decref(json);
+    free(path);
+}
+
 static int run_session(const struct simulate_setup *setup, const struct config *config,
                        const char *dir, struct stage *stage, struct simulate_figures *f,
                        struct error *err)
@@ -76,7 +89,7 @@ static int run_session(const struct simulate_setup *setup, const struct config *
     else if (status != 0)
         return error_set(err, status, "%s", why.text);
     else if (exit_status == SESSION_RESUMABLE)
-        snprintf(f->reason, sizeof f->reason, "stopped early");
+        read_reason(dir, f->reason, sizeof f->reason);
     f->finished = status == 0 && exit_status == 0;
     return 0;
 }

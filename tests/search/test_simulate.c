@@ -299,8 +299,8 @@ static void check_account(const struct account *a, const struct trial *t, int re
     ck_assert_int_ge(a->started, a->failed + a->finished);
     if (over)
         ck_assert(a->told == 1 && (done || t->state == TRIAL_SAVED));
-    if (t->state == TRIAL_FAILED)
-        ck_assert_int_eq(a->failed, retries);
+    if (t->state == TRIAL_FAILED) /* an attempt on a silent rank counts, unrecorded */
+        ck_assert_int_gt(a->started, retries);
     if (t->state == TRIAL_SAVED)
         ck_assert_int_eq(a->started, a->failed);
 }
