@@ -77,7 +77,7 @@ static void put_terms(struct text *out, const char *title, const char *const (*t
 
 static const char *const statuses[][2] = {
     {"0", "Success."},
-    {"1", "The run failed, or replay found a difference."},
+    {"1", "The run failed, replay found a difference, or doctor a problem."},
     {"2", "Bad usage or bad input; nothing was changed."},
     {"75", "Stopped early; archway resume continues the run."},
     {NULL, NULL}};

@@ -189,6 +189,19 @@ class Deceived(Case):
         self.launch()
         self.assert_all_counted(60)
 
+    def test_end_of_job(self):
+        """As squeue tells it, where the environment does not."""
+        self.config('--sleep', '100', trials=1000)
+        self.mpirun(SKIP + 'exec "$@"')
+        with open(self.path('bin/squeue'), 'w', encoding='utf-8') as file:
+            file.write('#!/bin/sh\necho 0:04\n')
+        os.chmod(self.path('bin/squeue'), 0o755)
+        self.environment.pop('SLURM_JOB_END_TIME', None)
+        self.environment['SLURM_JOB_ID'] = '7'
+        started = time.monotonic()
+        self.assertIn('the end of the batch job is near (75)', self.launch(status=75))
+        self.assertLess(time.monotonic() - started, 15)
+
     def test_idle_sessions(self):
         """What never gets anywhere is given up, so that no job is queued for ever."""
         os.mkdir(self.path('r'))
