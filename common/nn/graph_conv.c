@@ -47,17 +47,43 @@ void nn_conv_begin(struct nn_graph *g, struct nn_node *node)
     g->kernels->conv_pack(&node->conv, weight, node->packed);
 }
 
+/* What the next group reads of a stored tensor. */
+static void add_ahead(struct nn_ahead *ahead, const struct nn_node *node, float *tensor,
+                      struct nn_span span)
+{
+    int from = span.first + span.count, to = from + span.count;
+    if (to > span.part_to)
+        to = span.part_to;
+    if (!tensor || from >= to)
+        return;
+    ahead->ranges[ahead->count].at = (const char *)nn_at(node, tensor, from);
+    ahead->ranges[ahead->count++].end = (const char *)nn_at(node, tensor, to);
+}
+
+/* The stored tensor behind the input of a node; a concatenation's are left alone. */
+static void add_input_ahead(struct nn_ahead *ahead, const struct nn_graph *g,
+                            const struct nn_node *node, struct nn_span span)
+{
+    const struct nn_node *input = &g->nodes[node->inputs[0]];
+    if (input->kind == NN_OP_BATCH_NORM)
+        input = &g->nodes[input->inputs[0]];
+    add_ahead(ahead, input, input->out, span);
+}
+
 void nn_conv_forward(struct nn_graph *g, struct nn_node *node, struct nn_span span)
 {
     float *y = nn_at(node, node->out, span.at);
     const float *x = nn_fetch(g, node->inputs[0], &span), *bias = NULL;
     struct nn_node *norm = node->norm >= 0 ? &g->nodes[node->norm] : NULL;
+    struct nn_ahead ahead = {.count = 0};
     if (node->kind == NN_OP_LINEAR)
         bias = g->parameters + g->parameter_list[node->first_parameter + 1].offset;
     else if (folds(g, node))
         bias = nn_norm_shift(norm);
+    if (g->training)
+        add_input_ahead(&ahead, g, node, span);
     g->kernels->conv_forward(&node->conv, span.count, x, node->packed, bias,
-                             folds(g, node) && norm->relu, y);
+                             folds(g, node) && norm->relu, y, &ahead);
     if (norm && g->training)
         nn_norm_gather(g, norm, span, y);
 }
@@ -73,16 +99,22 @@ void nn_conv_begin_backward(struct nn_graph *g, struct nn_node *node)
 void nn_conv_backward(struct nn_graph *g, struct nn_node *node, struct nn_span span)
 {
     const struct nn_parameter *p = &g->parameter_list[node->first_parameter];
+    struct nn_ahead ahead = {.count = 0};
     bool add = false;
     float *dw = span.part ? node->partial + (size_t)(span.part - 1) * p->count
                           : g->gradients + p->offset;
     const float *dy = nn_take(g, node, &span);
     const float *x = nn_fetch(g, node->inputs[0], &span);
-    g->kernels->conv_backward_weight(&node->conv, span.count, x, dy, dw);
+    add_input_ahead(&ahead, g, node, span);
+    add_ahead(&ahead, node, node->norm >= 0 ? node->out : NULL, span);
+    add_ahead(&ahead, node, node->norm >= 0 ? g->nodes[node->norm].grad : node->grad,
+              span);
+    g->kernels->conv_backward_weight(&node->conv, span.count, x, dy, dw, &ahead);
     float *dx = nn_place(g, node->inputs[0], &span, &add);
     if (!dx)
         return;
-    g->kernels->conv_backward_data(&node->conv, span.count, dy, node->packed, add, dx);
+    g->kernels->conv_backward_data(&node->conv, span.count, dy, node->packed, add, dx,
+                                   &ahead);
     nn_give(g, node->inputs[0], span, dx);
 }
 

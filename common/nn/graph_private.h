@@ -96,6 +96,7 @@ double *nn_carve_double(struct nn_carver *carver, size_t count);
 struct nn_span {
     int part;         /* of the batch, one thread each */
     int part_from;    /* first image of the part */
+    int part_to;      /* behind its last one */
     int first, count; /* images of the group */
     int at;           /* where stored outputs of the group begin, in images: `first` in
                          training; without it groups follow each other in one place */

@@ -56,6 +56,7 @@ static void pass_part(const struct pass *p, int part)
     nn_split((size_t)g->n, g->options.threads, part, &from, &to);
     struct nn_span span = {.part = part,
                            .part_from = (int)from,
+                           .part_to = (int)to,
                            .scratch = g->scratch + (size_t)part * g->scratch_floats};
     for (int i = (int)from; i < (int)to; i += p->group) {
         span.first = i;

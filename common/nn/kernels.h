@@ -37,6 +37,15 @@ struct nn_norm {
     const float *p, *q, *r; /* backward: dx = p * g + q * x + r, g = dy where y > 0 */
 };
 
+/* Memory that is read after a convolution: fetched into the cache a few lines at a time
+ * while the convolution computes. Ranges are used up from the last one. */
+struct nn_ahead {
+    struct {
+        const char *at, *end;
+    } ranges[3];
+    int count;
+};
+
 struct nn_kernels {
     const char *name;
     bool (*runs_here)(void); /* the processor and the system have what it needs */
@@ -46,15 +55,18 @@ struct nn_kernels {
     size_t (*conv_pack_count)(const struct nn_conv *s);
     void (*conv_pack)(const struct nn_conv *s, const float *weight, float *packed);
     /* x: (n, h, w, c) -> y: (n, oh, ow, k), written. bias: k floats added to every pixel,
-     * NULL: none. Then `relu` makes 0 of values below 0; a NaN stays one. */
+     * NULL: none. Then `relu` makes 0 of values below 0; a NaN stays one. ahead: what to
+     * fetch meanwhile, here and below; NULL: nothing. */
     void (*conv_forward)(const struct nn_conv *s, int n, const float *x,
-                         const float *packed, const float *bias, bool relu, float *y);
+                         const float *packed, const float *bias, bool relu, float *y,
+                         struct nn_ahead *ahead);
     /* dy: (n, oh, ow, k) -> dx: (n, h, w, c), written, or added to when `add`. */
     void (*conv_backward_data)(const struct nn_conv *s, int n, const float *dy,
-                               const float *packed, bool add, float *dx);
+                               const float *packed, bool add, float *dx,
+                               struct nn_ahead *ahead);
     /* x, dy -> dw: (KH, KW, C, K), added to. */
     void (*conv_backward_weight)(const struct nn_conv *s, int n, const float *x,
-                                 const float *dy, float *dw);
+                                 const float *dy, float *dw, struct nn_ahead *ahead);
 
     /* Batch norm; x, y, dy, dx: (pixels, c). dx may be dy. */
     /* Add sum(x - shift) and sum((x - shift)^2) per channel to sums[0..c) and

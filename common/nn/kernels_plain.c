@@ -76,7 +76,8 @@ static void tap_forward(const struct nn_conv *s, struct tap at, const float *con
 }
 
 static void conv_forward(const struct nn_conv *s, int n, const float *x,
-                         const float *packed, const float *bias, bool relu, float *y)
+                         const float *packed, const float *bias, bool relu, float *y,
+                         struct nn_ahead *ahead)
 {
     const float *const in[2] = {x, packed};
     size_t count = (size_t)n * s->oh * s->ow * s->k;
@@ -101,7 +102,8 @@ static void tap_backward_data(const struct nn_conv *s, struct tap at,
 }
 
 static void conv_backward_data(const struct nn_conv *s, int n, const float *dy,
-                               const float *packed, bool add, float *dx)
+                               const float *packed, bool add, float *dx,
+                               struct nn_ahead *ahead)
 {
     const float *const in[2] = {dy, packed};
     if (!add)
@@ -120,7 +122,7 @@ static void tap_backward_weight(const struct nn_conv *s, struct tap at,
 }
 
 static void conv_backward_weight(const struct nn_conv *s, int n, const float *x,
-                                 const float *dy, float *dw)
+                                 const float *dy, float *dw, struct nn_ahead *ahead)
 {
     const float *const in[2] = {x, dy};
     visit_taps(s, n, tap_backward_weight, in, dw);

@@ -52,6 +52,20 @@ static inline vector load_pair(const float *at)
     return (vector)((pairs){0} | pair);
 }
 
+/* The next lines of what the caller reads next. */
+static inline void fetch_ahead(struct nn_ahead *ahead, int lines)
+{
+    enum { LINE = 64 };
+    while (ahead && lines > 0 && ahead->count > 0) {
+        const char *at = ahead->ranges[ahead->count - 1].at;
+        const char *end = ahead->ranges[ahead->count - 1].end;
+        for (; lines > 0 && at < end; lines--, at += LINE)
+            __builtin_prefetch(at, 0, 2);
+        ahead->ranges[ahead->count - 1].at = at;
+        ahead->count -= at >= end;
+    }
+}
+
 /* Zero where the condition does not hold. */
 static inline vector keep(vector v, mask condition)
 {

@@ -14,7 +14,8 @@
 
 enum {
     GROUP_BYTES = 192 << 10, /* input of the images walked together: stays in L2 */
-    GROUP_IMAGES = 32        /* at most */
+    GROUP_IMAGES = 32,       /* at most */
+    WALK_AHEAD = 8           /* lines fetched with every register block */
 };
 
 /* One register block: up to ROWS_MAX output pixels times a strip. Each pixel sees taps_y
@@ -135,6 +136,7 @@ struct walk {
     const float *packed; /* strips of (taps y, taps x, in_c, units * HALF) */
     bool add, relu;
     const float *bias; /* one a column, or NULL */
+    struct nn_ahead *ahead;
 };
 
 /* A run of outputs of one axis that see the same taps. */
@@ -186,6 +188,7 @@ static int walk_row(const struct walk *w, struct strip strip, struct walk_block 
         block->a[rows] = a;
         block->c[rows] = c;
         if (++rows == most) {
+            fetch_ahead(w->ahead, WALK_AHEAD);
             walk_blocks[strip.units](rows, block);
             rows = 0;
         }
@@ -353,7 +356,8 @@ static void conv_pack(const struct nn_conv *s, const float *weight, float *packe
 }
 
 static void conv_forward(const struct nn_conv *s, int n, const float *x,
-                         const float *packed, const float *bias, bool relu, float *y)
+                         const float *packed, const float *bias, bool relu, float *y,
+                         struct nn_ahead *ahead)
 {
     struct walk w = {
         .y = {s->h, s->kh, s->oh, s->stride, -s->top, 0, 1},
@@ -365,6 +369,7 @@ static void conv_forward(const struct nn_conv *s, int n, const float *x,
         .packed = packed,
         .bias = bias,
         .relu = relu,
+        .ahead = ahead,
     };
     walk_all(&w, n, x, y);
 }
@@ -376,7 +381,8 @@ static struct axis parity_axis(int in, int out, int parity, int stride, struct r
 }
 
 static void conv_backward_data(const struct nn_conv *s, int n, const float *dy,
-                               const float *packed, bool add, float *dx)
+                               const float *packed, bool add, float *dx,
+                               struct nn_ahead *ahead)
 {
     packed += forward_floats(s);
     for (int a = 0; a < s->stride; a++)
@@ -392,6 +398,7 @@ static void conv_backward_data(const struct nn_conv *s, int n, const float *dy,
                 .columns = s->c,
                 .packed = packed,
                 .add = add,
+                .ahead = ahead,
             };
             if (w.y.count && w.x.count)
                 walk_all(&w, n, dy, dx);

@@ -14,6 +14,7 @@
 
 enum {
     TILE_PIXELS = 112, /* their strip of dy stays in L1 */
+    WEIGHT_AHEAD = 4,  /* lines fetched with every register block */
     TILE_CHANNELS = 24,
     MERGE_CHANNELS = 4,  /* below, all taps are done at once */
     PADDED_FLOATS = 2048 /* of x for that */
@@ -137,6 +138,7 @@ struct tile {
 
 struct weight_pass {
     const struct nn_conv *s;
+    struct nn_ahead *ahead;
     struct tile tile;
     struct strip strip;
     const float *x; /* of the tile's first image */
@@ -276,6 +278,7 @@ static void weight_rows(const struct weight_pass *p, struct row at, int all,
         int rows = all - row < size ? all - row : size;
         for (int m = 0; scattered && m < rows; m++, at = row_next(s, at))
             block.shift[m] = shift_of(s, at);
+        fetch_ahead(p->ahead, WEIGHT_AHEAD);
         (scattered ? scattered_rows : near_rows)[p->strip.units](rows, &block);
         block.dw += (size_t)size * s->k;
         block.shift[0] += size;
@@ -339,10 +342,11 @@ static void pad_tile(const struct nn_conv *s, const struct nn_conv *padded,
 }
 
 static void weight_tile(const struct nn_conv *s, struct tile tile, const float *x,
-                        const float *dy, float *dw)
+                        const float *dy, float *dw, struct nn_ahead *ahead)
 {
     struct weight_pass p; /* large: not cleared */
     p.s = s;
+    p.ahead = ahead;
     p.tile = tile;
     p.x = x;
     struct nn_conv padded = *s;
@@ -365,7 +369,7 @@ static void weight_tile(const struct nn_conv *s, struct tile tile, const float *
 }
 
 static void conv_backward_weight(const struct nn_conv *s, int n, const float *x,
-                                 const float *dy, float *dw)
+                                 const float *dy, float *dw, struct nn_ahead *ahead)
 {
     int width = even_part(s->ow, TILE_PIXELS);
     int height = even_part(s->oh, TILE_PIXELS / width);
@@ -378,7 +382,7 @@ static void conv_backward_weight(const struct nn_conv *s, int n, const float *x,
                                     {oy, s->oh - oy < height ? s->oh : oy + height},
                                     {ox, s->ow - ox < width ? s->ow : ox + width}};
                 weight_tile(s, tile, x + (size_t)i * s->h * s->w * s->c,
-                            dy + (size_t)i * s->oh * s->ow * s->k, dw);
+                            dy + (size_t)i * s->oh * s->ow * s->k, dw, ahead);
             }
 }
 

@@ -78,12 +78,13 @@ static void run_group(struct layer *l, const struct nn_kernels *kernels, int pas
     size_t in = (size_t)first * in_floats(&l->conv);
     size_t out = (size_t)first * out_floats(&l->conv);
     if (pass == FORWARD)
-        kernels->conv_forward(&l->conv, n, l->x + in, l->packed, NULL, false, l->y + out);
+        kernels->conv_forward(&l->conv, n, l->x + in, l->packed, NULL, false, l->y + out,
+                              NULL);
     else if (pass == DATA)
         kernels->conv_backward_data(&l->conv, n, l->dy + out, l->packed, false,
-                                    l->dx + in);
+                                    l->dx + in, NULL);
     else
-        kernels->conv_backward_weight(&l->conv, n, l->x + in, l->dy + out, l->dw);
+        kernels->conv_backward_weight(&l->conv, n, l->x + in, l->dy + out, l->dw, NULL);
 }
 
 static double time_pass(struct layer *l, const struct nn_kernels *kernels, int pass)

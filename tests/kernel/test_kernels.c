@@ -135,13 +135,19 @@ static void run_conv(const struct nn_kernels *k, const struct conv_case *t,
                      const float *base, bool add, float *ret[3])
 {
     float *packed = malloc(k->conv_pack_count(&t->s) * sizeof *packed);
+    struct nn_ahead some = {
+        .ranges = {{(char *)base, (char *)(base + t->in)},
+                   {(char *)base, (char *)base},
+                   {(char *)t->weight, (char *)(t->weight + t->weights) - 3}},
+        .count = 3};
+    struct nn_ahead *ahead = add ? &some : NULL;
     ret[0] = filled(t->out, NAN);
     ret[1] = add ? copy_of(base, t->in) : filled(t->in, NAN);
     ret[2] = copy_of(t->weight, t->weights);
     k->conv_pack(&t->s, t->weight, packed);
-    k->conv_forward(&t->s, t->n, t->x, packed, t->bias, t->relu, ret[0]);
-    k->conv_backward_data(&t->s, t->n, t->dy, packed, add, ret[1]);
-    k->conv_backward_weight(&t->s, t->n, t->x, t->dy, ret[2]);
+    k->conv_forward(&t->s, t->n, t->x, packed, t->bias, t->relu, ret[0], ahead);
+    k->conv_backward_data(&t->s, t->n, t->dy, packed, add, ret[1], ahead);
+    k->conv_backward_weight(&t->s, t->n, t->x, t->dy, ret[2], ahead);
     free(packed);
 }
 
