@@ -15,7 +15,12 @@
 #include "master/simulate/simulate.h"
 #include "proto/wire_sim.h"
 
-enum { CONFIGURATIONS = 100, SCHEDULES = 20, TRIALS = 40, WORKERS = 8, EVENTS = 6 };
+#ifdef __SANITIZE_ADDRESS__ /* several times slower, and each snapshot forks */
+enum { SCHEDULES = 5 };
+#else
+enum { SCHEDULES = 20 };
+#endif
+enum { CONFIGURATIONS = 100, TRIALS = 40, WORKERS = 8, EVENTS = 6 };
 
 static char *folder, dir[512];
 static uint64_t test_seed;
