@@ -130,6 +130,7 @@ struct config_run {
     int quarantine_after;  /* trials that speak against a node; 0: never */
     double max_failed;     /* share of the last trials that may fail, 0 to 1 */
     int64_t reserve;       /* bytes free below which no trial is handed out; 0: none */
+    char chaos[CONFIG_TEXT]; /* rehearsed faults, see chaos.h */
     double time_limit;     /* seconds of wall clock of this session; 0: none */
     char cache[CONFIG_PATH]; /* folder of prepared data on each node; empty: TMPDIR */
 };

@@ -3,6 +3,7 @@
  * section; the first contradiction ends the check. The message names the key to look at
  * first, with its line where the file has it, then the values found and what would be
  * allowed. What depends on the data files is checked where they are read. */
+#include "common/chaos.h"
 #include "common/config_internal.h"
 
 #include <inttypes.h>
@@ -178,6 +179,10 @@ static int check_control(const struct check *c)
 static int check_run(const struct check *c)
 {
     const struct config_run *run = &c->config->run;
+    struct chaos chaos;
+    struct error why = {0};
+    if (chaos_parse(run->chaos, &chaos, &why) != 0)
+        return contradiction(c, "run.chaos", "%s", why.text);
     if (run->lost_after < 2 * run->heartbeat)
         return contradiction(
             c, "run.lost_after",

@@ -212,6 +212,9 @@ const struct config_key config_schema[] = {
                 "are tried elsewhere as well."),
     KEY("run.lost_after", DURATION, run.lost_after, RANGE(0.05, 1e6), .initial = "30s",
         .may_change = true, .help = "Silence after which a rank is given up."),
+    KEY("run.chaos", TEXT, run.chaos, .initial = "none", .may_change = true,
+        .help = "Rehearse faults: shares of the attempts that meet one, as in "
+                "kill=0.01,hang=0.01,garbage=0.01,kill-rank=0.001,stop-rank=0.001."),
     KEY("run.time_limit", DURATION, run.time_limit, RANGE(0, 1e8), .initial = "none",
         .zero = "none", .may_change = true,
         .help = "Wall-clock time of one session, which then stops resumably."),

@@ -24,7 +24,8 @@ enum rng_purpose {
     RNG_BOOTSTRAP = 10, /* resampling in statistics */
     RNG_MEMORY = 11, /* choices of the memory buffer */
     RNG_SEARCH = 12, /* other choices of a search strategy */
-    RNG_SIMULATION = 13 /* simulated durations, rewards and faults */
+    RNG_SIMULATION = 13, /* simulated durations, rewards and faults */
+    RNG_CHAOS = 14 /* rehearsed faults; step = attempt */
 };
 
 struct rng {

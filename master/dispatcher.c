@@ -106,8 +106,9 @@ static int give_up(struct dispatcher *d, int rank, const char *reason, struct er
     dispatcher_drop_ghosts(d, rank);
     w->state = WORKER_LOST;
     snprintf(d->last_lost, sizeof d->last_lost,
-             "no worker rank is left; the last one lost was rank %d: %.*s", rank,
-             MESSAGE_TEXT - 1, reason);
+             "no worker rank is left that could train; the last one lost was rank %d: "
+             "%.*s",
+             rank, MESSAGE_TEXT - 1, reason);
     int status = dispatcher_take_back(d, rank, false, err);
     d->slots -= w->slot_count;
     for (int i = 0; i < w->slot_count; i++)
@@ -352,7 +353,9 @@ static int check_silence(struct dispatcher *d, double now, struct error *err)
 
 const char *dispatcher_alone(const struct dispatcher *d)
 {
-    return d->living == 0 && !d->stopping ? d->last_lost : NULL;
+    /* A rank that never had a slot cannot help. */
+    bool alone = d->living == 0 || (d->placed && d->slots == 0);
+    return alone && !d->stopping ? d->last_lost : NULL;
 }
 
 /* The same frame to every living rank. */

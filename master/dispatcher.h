@@ -61,7 +61,7 @@ void dispatcher_free(struct dispatcher *d); /* NULL is allowed */
 int dispatcher_step(struct dispatcher *d, struct error *err);
 /* Hand out queued trials to free places. Returns how many. */
 int dispatcher_hand_out(struct dispatcher *d, struct error *err);
-/* Why nothing can go on, when no rank is left; else NULL. Borrowed. */
+/* Why nothing can go on, when no rank with slots is left; else NULL. Borrowed. */
 const char *dispatcher_alone(const struct dispatcher *d);
 /* Queued trials that wait for another node than the one where they failed. */
 uint64_t dispatcher_deferred(const struct dispatcher *d);

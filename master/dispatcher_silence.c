@@ -49,7 +49,7 @@ static bool is_over(const struct trial *t)
 static void describe(const struct dispatcher *d, int rank, char *text, size_t size)
 {
     const struct dispatcher_worker *w = &d->workers[rank];
-    size_t used = (size_t)snprintf(text, size, "no heartbeat for %.0f s",
+    size_t used = (size_t)snprintf(text, size, "no heartbeat for %.1f s",
                                    dispatcher_now(d) - w->heard);
     for (int i = 0, named = 0; i < w->slot_count && used < size; i++)
         if (w->ghosts && w->ghosts[i].attempt > 0 && named++ < 8)

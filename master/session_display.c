@@ -28,6 +28,12 @@ void session_display_start(struct session *s)
     s->terminal = isatty(STDOUT_FILENO) &&
                   (!getenv("OMPI_COMM_WORLD_SIZE") || launcher_has_terminal());
     s->minute_at = session_now(s) + 60;
+    const struct config *c = engine_config(s->engine);
+    if (*c->run.chaos && strcmp(c->run.chaos, "none") != 0) {
+        session_say(s, "A rehearsal: faults on purpose, %s, seed %llu", c->run.chaos,
+                    (unsigned long long)c->seed);
+        event_log_text(s->log, session_wall(s), "chaos", -1, c->run.chaos);
+    }
 }
 
 void session_display_clear(struct session *s)

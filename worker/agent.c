@@ -264,8 +264,10 @@ static void settle(struct agent *a)
         .epoll = a->epoll,
         .rocm = a->machine.rocm,
         .start_timeout = patience > 0 ? patience : default_start_timeout,
+        .alone = strcmp(a->wire->ops->name, "local") == 0,
         .sink = {sink_progress, sink_result, a},
     };
+    chaos_parse(a->config.run.chaos, &a->settings.chaos, NULL);
 }
 
 /* --- messages of the master --------------------------------------------------------- */

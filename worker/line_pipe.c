@@ -45,6 +45,17 @@ int line_reader_fill(struct line_reader *r, int fd)
     return n > 0 ? 1 : -1;
 }
 
+bool line_reader_put(struct line_reader *r, const char *text)
+{
+    size_t size = strlen(text);
+    r->scanned -= r->start;
+    if (!make_room(&r->data, &r->start, &r->end, &r->capacity, size))
+        return false;
+    memcpy(r->data + r->end, text, size);
+    r->end += size;
+    return true;
+}
+
 bool line_reader_next(struct line_reader *r, const char **ret_line, size_t *ret_size)
 {
     if (r->scanned == r->end)

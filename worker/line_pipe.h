@@ -18,6 +18,8 @@ struct line_reader {
 /* Read what is there, at most LINE_PIPE_CHUNK: 1 when something came, 0 when nothing is
  * there now, -1 at the end of file, on an error and when memory is gone. */
 int line_reader_fill(struct line_reader *r, int fd);
+/* Add a text as if it had been read; false when memory is gone. */
+bool line_reader_put(struct line_reader *r, const char *text);
 /* Take the next whole line, without its newline; borrowed until the next fill. */
 bool line_reader_next(struct line_reader *r, const char **ret_line, size_t *ret_size);
 /* Bytes of the unfinished line. */

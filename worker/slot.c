@@ -272,6 +272,13 @@ static void read_output(struct slot *s)
         output_closed(s);
 }
 
+void slot_put_garbage(struct slot *s, const char *text)
+{
+    struct error err = {0};
+    if (line_reader_put(&s->from, text) && !slot_lines_take(s, &err))
+        fail_and_kill(s, FAILURE_PROTOCOL, err.text);
+}
+
 static void write_input(struct slot *s)
 {
     int left = line_writer_flush(&s->to, s->process.in);
@@ -370,6 +377,8 @@ static void wait_for_end(struct slot *s, double now)
 void slot_step(struct slot *s)
 {
     double now = now_of(s);
+    if (s->state == SLOT_READY)
+        slot_chaos_step(s, now);
     if (s->state == SLOT_WAITING && !s->stopped && now >= s->due)
         start(s, now);
     if (s->state == SLOT_ENDING || s->state == SLOT_KILLED)

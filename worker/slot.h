@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/chaos.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/error.h"
@@ -39,6 +40,8 @@ struct slot_settings {
     int epoll;                /* descriptors are registered here, see SLOT_EVENT */
     bool rocm;                /* devices are AMD's */
     double start_timeout;     /* seconds from start to "ready" */
+    struct chaos chaos;       /* rehearsed faults */
+    bool alone;               /* this process is the master as well: spare it */
     struct slot_sink sink;
 };
 

@@ -19,6 +19,7 @@ struct slot_task {
     struct slot_task *next;
     struct message_task task; /* strings owned */
     bool sent, cancelled;
+    bool struck;    /* by chaos, or spared */
     double started; /* it is the trainer's first since then; NAN: not yet */
     double kill_at; /* cancelled: the trainer has to react by then */
     struct trial_epoch *epochs; /* owned */
@@ -73,6 +74,11 @@ void slot_tasks_finish(struct slot *s, int failure, double seconds, double param
                        double flops, const char *reason);
 /* Encode and queue as many tasks as the trainer takes; false when memory is gone. */
 bool slot_tasks_send(struct slot *s, double now);
+
+/* slot_chaos.c: do to the running attempt what its fate is. */
+void slot_chaos_step(struct slot *s, double now);
+/* As if the trainer had written it. */
+void slot_put_garbage(struct slot *s, const char *text);
 
 /* slot_lines.c: false when the trainer broke the protocol, with the reason in err. */
 bool slot_lines_take(struct slot *s, struct error *err);

@@ -52,6 +52,7 @@ void slot_tasks_unsend(struct slot *s)
             continue;
         }
         t->sent = false;
+        t->struck = false;
         t->started = NAN;
         t->epoch_count = 0;
         link = &t->next;

@@ -44,6 +44,8 @@ static const struct command_option search_options[] = {
     {"max-trials", "N", false, "Budget of trials: --set search.trials=N."},
     {"time-limit", "TIME", false, "Stop in order after this time of wall clock, e.g. 2h."},
     {"slots", "N", false, "Trainers a rank: --set run.slots=N."},
+    {"chaos", "FAULTS", false,
+     "Rehearse faults, e.g. kill=0.01,stop-rank=0.001: --set run.chaos=FAULTS."},
     {"quiet", NULL, false, "Print nothing but errors."},
     {0}};
 
@@ -160,6 +162,8 @@ static const struct command_option resume_options[] = {
     {"set", "KEY=VALUE", true, "Set a key of the configuration."},
     {"time-limit", "TIME", false, "Stop in order after this time of wall clock, e.g. 2h."},
     {"slots", "N", false, "Trainers a rank: --set run.slots=N."},
+    {"chaos", "FAULTS", false,
+     "Rehearse faults, e.g. kill=0.01,stop-rank=0.001: --set run.chaos=FAULTS."},
     {"quiet", NULL, false, "Print nothing but errors."},
     {0}};
 

@@ -30,13 +30,14 @@ int run_apply_options(const struct invocation *in, const char *name, struct conf
     } short_cuts[] = {{"seed", "seed"},
                       {"max-trials", "search.trials"},
                       {"time-limit", "run.time_limit"},
-                      {"slots", "run.slots"}};
+                      {"slots", "run.slots"},
+                      {"chaos", "run.chaos"}};
     for (int i = 0; i < in->value_count; i++) {
         const char *option = in->values[i].option->name, *value = in->values[i].value;
         int status = 0;
         if (strcmp(option, "set") == 0)
             status = config_set(config, value, err);
-        for (unsigned k = 0; k < 4 && status == 0; k++)
+        for (unsigned k = 0; k < 5 && status == 0; k++)
             if (strcmp(option, short_cuts[k].option) == 0)
                 status = apply_one(config, option, short_cuts[k].key, value, err);
         if (status != 0)

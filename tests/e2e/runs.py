@@ -567,6 +567,23 @@ class Faults(RankCase):
         self.archway('search', config, '--run', 'calm', '--quiet')
         self.assert_same('calm', 'run')
 
+    def test_a_rehearsal(self):
+        config = self.config('--sleep', '30', trials=80)
+        out, _ = self.archway('search', config, '--run', 'run', '--chaos',
+                              'kill=0.15,garbage=0.15,hang=0.05', '--set', 'run.retries=20',
+                              '--set', 'run.trial_timeout=0.5s')
+        self.assertIn('A rehearsal: faults on purpose, kill=0.15,garbage=0.15,hang=0.05, seed 11',
+                      out)
+        failed = ' '.join(e['reason'] for e in self.named('attempt_failed'))
+        for reason in ('signal 9', 'a rehearsed fault', 'run.trial_timeout'):
+            self.assertIn(reason, failed)
+        self.assertEqual(sorted(e['trial'] for e in self.named('trial')), list(range(80)))
+        self.assert_no_trainer()
+        self.assert_replays('run')
+        self.assert_undisturbed(config)
+        _, errors = self.archway('search', config, '--chaos', 'kil=1', status=2)
+        self.assertIn("run.chaos: 'kil' is no fault", errors)
+
     def test_too_many_failures_end_the_run(self):
         config = self.config('--null', '--exit-every', '2', '--complaint', 'bad\nworse',
                              trials=300)
@@ -620,6 +637,19 @@ class Ranks(RankCase):
         self.assertEqual(sorted(over), list(range(60)))
         self.assert_undisturbed(config)
         self.assert_no_trainer()
+
+    def test_a_rehearsal_with_ranks(self):
+        config, process, _ = self.fault(
+            '--sleep', '30', ranks=4, trials=120,
+            sets=('run.chaos="stop-rank=0.04,kill=0.1,kill-rank=0.015"', 'run.retries=20',
+                  'run.silent_after=0.3s', 'run.heartbeat=0.1s', 'run.lost_after=3s',
+                  'resources.oversubscribe=true'))
+        self.finish(process)
+        for event in ('chaos', 'rank_silent', 'rank_back', 'attempt_failed'):
+            self.assertGreater(len(self.named(event)), 0, event)
+        self.assertEqual(sorted(e['trial'] for e in self.named('trial')), list(range(120)))
+        self.assert_no_trainer()
+        self.assert_undisturbed(config)
 
     def test_when_only_the_master_is_left(self):
         config, process, workers = self.fault(

@@ -589,6 +589,24 @@ START_TEST(what_only_a_master_sends_costs_the_rank_not_the_run)
 }
 END_TEST
 
+START_TEST(ranks_without_slots_are_no_help)
+{
+    struct message m = {.type = MESSAGE_BYE, .bye.reason = "out of memory"};
+    config.resources.threads_per_trial = 2;
+    start(2, NULL);
+    say_hello(1, "0-1");
+    say_hello(2, "0"); /* too few cores for a trial */
+    step_well();
+    say(1, MESSAGE_READY);
+    say(2, MESSAGE_READY);
+    step_well();
+    ck_assert_int_eq(hand_out(1), 1);
+    say_frame(1, &m);
+    is_alone("rank 1: out of memory");
+    finish();
+}
+END_TEST
+
 START_TEST(the_last_rank_says_why_it_left)
 {
     struct message m = {.type = MESSAGE_BYE, .bye.reason = "no space left on device"};
@@ -732,6 +750,7 @@ int main(void)
                                   late_and_strange_results_are_ignored,
                                   what_only_a_master_sends_costs_the_rank_not_the_run,
                                   the_last_rank_says_why_it_left,
+                                  ranks_without_slots_are_no_help,
                                   when_all_first_attempts_fail_the_run_ends,
                                   results_without_a_reward_are_failures_too,
                                   after_one_result_failures_are_bearable,
