@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine: everything that decides, and nothing that waits. It joins strategies, ledger
- * and journal: proposes trials, takes what attempts brought, and tells the strategies.
+/* The engine: everything that decides, and nothing that waits. It joins strategies,
+ * ledger and journal: proposes trials, takes what attempts brought, and tells the
+ * strategies.
  *
  * Every step is a record of the journal, and replaying the records makes the same steps
  * again, so a killed run continues from its files (engine_open), a finished one can be
@@ -37,20 +38,20 @@ enum engine_answer {
 /* What was found while a run was read back. */
 struct engine_reading {
     uint64_t records, proposals; /* replayed beyond the snapshot */
-    uint64_t different;          /* proposals that the strategy would make otherwise now */
-    uint64_t first_different;    /* id of the first one */
-    uint64_t sessions;           /* masters that opened the run, all in all */
-    bool torn;                   /* the journal ended in an incomplete or damaged record */
-    uint64_t torn_bytes;         /* from there to the end of the file */
-    uint64_t lost_records;       /* whole records among them; a crash leaves none */
-    uint64_t gap_end;            /* the journal should reach this byte, as a snapshot says,
-                                    but is shorter; 0: it is not. Nothing is replayed then */
-    bool closed;                 /* the last session ended in order */
-    double session_started;      /* Unix time at which the last session began; 0: none */
-    double last_time;            /* Unix time of the last thing that happened; 0: none */
-    uint64_t journal_end;        /* end of the valid part; with a gap, where filling begins
-                                    (0: the header is damaged) */
-    char note[ERROR_TEXT_SIZE];  /* e.g. why the newest snapshot was not taken; or "" */
+    uint64_t different;         /* proposals that the strategy would make otherwise now */
+    uint64_t first_different;   /* id of the first one */
+    uint64_t sessions;          /* masters that opened the run, all in all */
+    bool torn;                  /* the journal ended in an incomplete or damaged record */
+    uint64_t torn_bytes;        /* from there to the end of the file */
+    uint64_t lost_records;      /* whole records among them; a crash leaves none */
+    uint64_t gap_end;           /* the journal should reach this byte, as a snapshot says,
+                                   but is shorter; 0: it is not. Nothing is replayed then */
+    bool closed;                /* the last session ended in order */
+    double session_started;     /* Unix time at which the last session began; 0: none */
+    double last_time;           /* Unix time of the last thing that happened; 0: none */
+    uint64_t journal_end;       /* end of the valid part; with a gap, where filling begins
+                                   (0: the header is damaged) */
+    char note[ERROR_TEXT_SIZE]; /* e.g. why the newest snapshot was not taken; or "" */
 };
 
 /* A new run. `observe`: without strategies, for looking only. config is copied. */
@@ -64,13 +65,15 @@ void engine_free(struct engine *e); /* NULL is allowed */
 
 /* Journal into which steps go from now on; borrowed; NULL: nowhere. */
 void engine_set_journal(struct engine *e, struct journal *journal);
-/* The open file of a lock, which children that write snapshots must not keep; borrowed. */
+/* The open file of a lock, which children that write snapshots must not keep; borrowed.
+ */
 void engine_set_lock(struct engine *e, int descriptor);
 /* Facts of the data, for params and flops of proposals; copied. */
 void engine_set_facts(struct engine *e, const struct data_facts *facts);
 
 /* Called for every trial that is over (done, saved or failed for good), as it happens. */
-void engine_set_listener(struct engine *e, void (*over)(void *context, const struct trial *t),
+void engine_set_listener(struct engine *e,
+                         void (*over)(void *context, const struct trial *t),
                          void *context);
 
 const struct config *engine_config(const struct engine *e);
@@ -92,9 +95,10 @@ int engine_close_session(struct engine *e, double now, struct error *err);
 int engine_check_change(const struct engine *e, const struct config *config,
                         struct error *err);
 /* Replace the configuration; ERROR_INPUT when a key differs that shapes the record itself
- * or that strategies are made from (space, seed, strategy, batch, controller, mode, control
- * arm). */
-int engine_change_config(struct engine *e, const struct config *config, struct error *err);
+ * or that strategies are made from (space, seed, strategy, batch, controller, mode,
+ * control arm). */
+int engine_change_config(struct engine *e, const struct config *config,
+                         struct error *err);
 
 /* Ask for one trial. */
 int engine_propose(struct engine *e, double now, enum engine_answer *ret,
@@ -106,11 +110,11 @@ int engine_start(struct engine *e, uint64_t id, int worker, int slot, double now
  * tried again while run.retries allow. */
 int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
                   const struct ledger_result *r, struct error *err);
-/* A running attempt was given up without fault of its own: back to the queue, not counted;
- * `seconds` it had run. */
+/* A running attempt was given up without fault of its own: back to the queue, not
+ * counted; `seconds` it had run. */
 void engine_forget(struct engine *e, uint64_t id, double seconds);
-/* A running attempt may be lost: the trial goes back to the queue, and the attempt counts,
- * so that the next one has another number. Its result is still welcome. */
+/* A running attempt may be lost: the trial goes back to the queue, and the attempt
+ * counts, so that the next one has another number. Its result is still welcome. */
 void engine_doubt(struct engine *e, uint64_t id);
 /* Tell the strategies what is durable, in the order of the mode. Returns 1 when something
  * was told, 0 when not. */
@@ -122,8 +126,11 @@ int engine_record_hours(struct engine *e, struct error *err);
 /* Sync the journal, tell what is due, and have a child process write a snapshot into dir;
  * without a child it is written here, blocking. */
 int engine_snapshot_begin(struct engine *e, const char *dir, struct error *err);
-/* 1 while a child writes, 0 when none does, negative when it could not. What one that died
- * did not write is written here. */
+/* Have no child write snapshots from now on: where nothing else waits, as in a
+ * simulation, a process for each costs more than its work. */
+void engine_write_snapshots_here(struct engine *e);
+/* 1 while a child writes, 0 when none does, negative when it could not. What one that
+ * died did not write is written here. */
 int engine_snapshot_poll(struct engine *e, const char *dir, struct error *err);
 /* Begin, and wait until it is on disk. Blocking. */
 int engine_snapshot(struct engine *e, const char *dir, struct error *err);
@@ -132,7 +139,7 @@ int engine_snapshot(struct engine *e, const char *dir, struct error *err);
  * record, strategy state with the snapshot. Returns 0 with the findings in ret. */
 struct engine_check {
     struct engine_reading reading;
-    bool has_snapshot, state_equal; /* newest snapshot, at its journal offset */
+    bool has_snapshot, state_equal;   /* newest snapshot, at its journal offset */
     char difference[ERROR_TEXT_SIZE]; /* the first one, in words; "" when there is none */
 };
 int engine_verify(const char *dir, struct engine_check *ret, struct error *err);

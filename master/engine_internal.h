@@ -34,6 +34,7 @@ struct engine {
     size_t pending_first, pending_count, pending_capacity;
 
     struct snapshot_child child; /* writes a snapshot */
+    bool childless;              /* snapshots are written by this process */
     int lock;                    /* which the child gives up; -1: none */
     double elapsed, session_started, last_time;
     uint64_t sessions;

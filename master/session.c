@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a run for writing. A new folder is only kept once a trial was handed out: what
- * fails before that (no data, no slot for a trainer) leaves nothing. A trainer that does not
- * start fails its trials, so its run is kept, with the reasons in log.jsonl. */
+ * fails before that (no data, no slot for a trainer) leaves nothing. A trainer that does
+ * not start fails its trials, so its run is kept, with the reasons in log.jsonl. */
 #include "master/session_internal.h"
 
 #include <stdio.h>
@@ -29,7 +29,8 @@ static int write_config(const char *dir, const struct config *config, struct err
     struct text t;
     int status = ERROR_SYSTEM;
     text_init(&t);
-    text_append(&t, "# The effective configuration of this run, written by archway %s.\n%s",
+    text_append(&t,
+                "# The effective configuration of this run, written by archway %s.\n%s",
                 ARCHWAY_VERSION, body ? body : "");
     if (!body || !path || t.failed)
         error_set(err, ERROR_SYSTEM, "no memory for the configuration");
@@ -55,6 +56,8 @@ static int open_new(struct session *s, const char *journal, struct error *err)
         return status;
     engine_set_journal(s->engine, s->journal);
     engine_set_lock(s->engine, run_folder_lock_descriptor(s->folder));
+    if (s->setup->lockstep)
+        engine_write_snapshots_here(s->engine);
     return engine_change_config(s->engine, setup->config, err);
 }
 
@@ -63,8 +66,8 @@ static int change_config(struct session *s, struct error *err)
     const struct config *new = s->setup->config;
     if (!new || memcmp(new, engine_config(s->engine), sizeof *new) == 0)
         return 0;
-    /* The file first: a crash in between leaves it ahead of the record, and the next resume
-     * sees the change again instead of undoing it. */
+    /* The file first: a crash in between leaves it ahead of the record, and the next
+     * resume sees the change again instead of undoing it. */
     int status = engine_check_change(s->engine, new, err);
     if (status == 0)
         status = write_config(s->setup->dir, new, err);
@@ -82,11 +85,12 @@ static int open_resumed(struct session *s, const char *journal, struct error *er
     if (status != 0)
         return status;
     if (reading.different > 0)
-        session_say(s,
-                    "note: %llu proposals since the snapshot would be made otherwise here "
-                    "(first: trial %llu); the record counts",
-                    (unsigned long long)reading.different,
-                    (unsigned long long)reading.first_different);
+        session_say(
+            s,
+            "note: %llu proposals since the snapshot would be made otherwise here "
+            "(first: trial %llu); the record counts",
+            (unsigned long long)reading.different,
+            (unsigned long long)reading.first_different);
     engine_set_journal(s->engine, s->journal);
     engine_set_lock(s->engine, run_folder_lock_descriptor(s->folder));
     s->started_trials = true;
@@ -107,9 +111,8 @@ static int open_log(struct session *s, struct error *err)
 
 static int open_session_record(struct session *s, struct error *err)
 {
-    struct record_session r = {.pid = getpid(),
-                               .time = session_wall(s),
-                               .workers = s->setup->wire->size - 1};
+    struct record_session r = {
+        .pid = getpid(), .time = session_wall(s), .workers = s->setup->wire->size - 1};
     snprintf(r.version, sizeof r.version, "%s", ARCHWAY_VERSION);
     if (gethostname(r.host, sizeof r.host - 1) != 0)
         snprintf(r.host, sizeof r.host, "unknown");
@@ -154,8 +157,8 @@ int session_open(struct session *s, struct error *err)
     if (!journal)
         return error_set(err, ERROR_SYSTEM, "no memory for a path");
     s->started = session_now(s);
-    int status = s->setup->resume ? open_resumed(s, journal, err)
-                                  : open_new(s, journal, err);
+    int status =
+        s->setup->resume ? open_resumed(s, journal, err) : open_new(s, journal, err);
     free(journal);
     if (status == 0)
         status = open_log(s, err);
