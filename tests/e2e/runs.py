@@ -568,11 +568,11 @@ class Faults(RankCase):
         self.assert_same('calm', 'run')
 
     def test_a_rehearsal(self):
-        config = self.config('--sleep', '30', trials=80)
+        config = self.config('--sleep', '60', trials=80)
         out, _ = self.archway('search', config, '--run', 'run', '--chaos',
-                              'kill=0.15,garbage=0.15,hang=0.05', '--set', 'run.retries=20',
+                              'kill=0.15,garbage=0.15,hang=0.1', '--set', 'run.retries=20',
                               '--set', 'run.trial_timeout=0.5s')
-        self.assertIn('A rehearsal: faults on purpose, kill=0.15,garbage=0.15,hang=0.05, seed 11',
+        self.assertIn('A rehearsal: faults on purpose, kill=0.15,garbage=0.15,hang=0.1, seed 11',
                       out)
         failed = ' '.join(e['reason'] for e in self.named('attempt_failed'))
         for reason in ('signal 9', 'a rehearsed fault', 'run.trial_timeout'):
