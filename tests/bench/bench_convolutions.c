@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The convolutions of the three children, layer by layer and pass by pass, one thread,
  * against the multiply-adds that a core can do. A batch of 128 images goes through the
- * kernels in groups that fit the second-level cache, as a network does it; repacking the
- * weights belongs to the forward pass. Rounds visit all layers in turn, medians are told.
+ * kernels in groups that fit the second-level cache; all groups have the same memory,
+ * since a network makes what a convolution reads right before it. Repacking the weights
+ * belongs to the forward pass. Rounds visit all layers in turn, medians are told.
  *
  * usage: bench_convolutions [KERNELS [ROUNDS]] */
 #include <stdbool.h>
@@ -55,10 +56,10 @@ static void layer_init(struct layer *l, const struct nn_kernels *kernels,
     size_t fit = GROUP_BYTES / (sizeof(float) * (in + out));
     *l = (struct layer){.conv = conv, .passes = {true, !first, true}};
     l->group = fit < 1 ? 1 : fit > CHILD_BATCH ? CHILD_BATCH : (int)fit;
-    l->x = random_floats(CHILD_BATCH * in, 0);
-    l->dx = random_floats(CHILD_BATCH * in, 1);
-    l->y = random_floats(CHILD_BATCH * out, 2);
-    l->dy = random_floats(CHILD_BATCH * out, 3);
+    l->x = random_floats((size_t)l->group * in, 0);
+    l->dx = random_floats((size_t)l->group * in, 1);
+    l->y = random_floats((size_t)l->group * out, 2);
+    l->dy = random_floats((size_t)l->group * out, 3);
     l->weight = random_floats(weights, 4);
     l->dw = random_floats(weights, 5);
     l->packed = random_floats(kernels->conv_pack_count(&l->conv), 6);
@@ -72,19 +73,14 @@ static void layer_fini(struct layer *l)
         free(all[i]);
 }
 
-static void run_group(struct layer *l, const struct nn_kernels *kernels, int pass,
-                      int first, int n)
+static void run_group(struct layer *l, const struct nn_kernels *kernels, int pass, int n)
 {
-    size_t in = (size_t)first * in_floats(&l->conv);
-    size_t out = (size_t)first * out_floats(&l->conv);
     if (pass == FORWARD)
-        kernels->conv_forward(&l->conv, n, l->x + in, l->packed, NULL, false, l->y + out,
-                              NULL);
+        kernels->conv_forward(&l->conv, n, l->x, l->packed, NULL, false, l->y, NULL);
     else if (pass == DATA)
-        kernels->conv_backward_data(&l->conv, n, l->dy + out, l->packed, false,
-                                    l->dx + in, NULL);
+        kernels->conv_backward_data(&l->conv, n, l->dy, l->packed, false, l->dx, NULL);
     else
-        kernels->conv_backward_weight(&l->conv, n, l->x + in, l->dy + out, l->dw, NULL);
+        kernels->conv_backward_weight(&l->conv, n, l->x, l->dy, l->dw, NULL);
 }
 
 static double time_pass(struct layer *l, const struct nn_kernels *kernels, int pass)
@@ -93,7 +89,7 @@ static double time_pass(struct layer *l, const struct nn_kernels *kernels, int p
     if (pass == FORWARD)
         kernels->conv_pack(&l->conv, l->weight, l->packed);
     for (int at = 0; at < CHILD_BATCH; at += l->group)
-        run_group(l, kernels, pass, at,
+        run_group(l, kernels, pass,
                   CHILD_BATCH - at < l->group ? CHILD_BATCH - at : l->group);
     return bench_now() - start;
 }
