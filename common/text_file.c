@@ -14,37 +14,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
-
-/* Bytes read, at most size; -1 with errno. */
-static ssize_t read_full(int fd, char *data, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = read(fd, data + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
-static int write_full(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
+#include "common/file_io.h"
 
 /* Read up to limit + 1 bytes (to tell "too large") into memory that grows as needed. */
 static int read_growing(int fd, const char *path, size_t limit, char **ret,
@@ -60,7 +30,7 @@ static int read_growing(int fd, const char *path, size_t limit, char **ret,
             goto out;
         }
         data = more;
-        ssize_t n = read_full(fd, data + size, capacity - size);
+        ssize_t n = file_read_full(fd, data + size, capacity - size);
         if (n < 0) {
             status = error_set_errno(err, "cannot read '%s'", path);
             goto out;
@@ -122,7 +92,7 @@ static int write_temporary(const char *temporary, const char *data, size_t size)
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return -1;
-    int result = write_full(fd, data, size);
+    int result = file_write_full(fd, data, size);
     if (result == 0)
         result = fsync(fd);
     int saved = errno;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file_io.h"
 #include "master/journal_format.h"
 
 enum {
@@ -64,23 +65,6 @@ static int open_at(const char *path, uint64_t from, uint64_t *ret_left, struct e
     return fd;
 }
 
-/* Up to `size` bytes; less only at the end of the file; negative with errno. */
-static ssize_t read_full(int fd, uint8_t *to, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = read(fd, to + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
 int journal_examine(const char *path, uint64_t end, uint64_t *ret_bytes,
                     uint64_t *ret_records, struct error *err)
 {
@@ -90,7 +74,7 @@ int journal_examine(const char *path, uint64_t end, uint64_t *ret_bytes,
         return fd;
     size_t size = left < LOOK_BYTES ? (size_t)left : LOOK_BYTES;
     uint8_t *data = malloc(size ? size : 1);
-    ssize_t n = data ? read_full(fd, data, size) : 0;
+    ssize_t n = data ? file_read_full(fd, data, size) : 0;
     if (!data)
         status = error_set(err, ERROR_SYSTEM, "journal '%s': out of memory", path);
     else if (n < 0)
@@ -104,28 +88,14 @@ int journal_examine(const char *path, uint64_t end, uint64_t *ret_bytes,
     return status;
 }
 
-static int write_full(int fd, const uint8_t *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 /* The rest of `from` to `to`, synced; negative with errno. */
 static int copy_rest(int from, int to)
 {
     uint8_t *data = malloc(COPY_BYTES);
     ssize_t n = data ? 1 : -1;
     while (n > 0) {
-        n = read_full(from, data, COPY_BYTES);
-        if (n > 0 && write_full(to, data, (size_t)n) != 0)
+        n = file_read_full(from, data, COPY_BYTES);
+        if (n > 0 && file_write_full(to, data, (size_t)n) != 0)
             n = -1;
     }
     int saved = errno;

@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "common/bytes.h"
+#include "common/file_io.h"
 #include "master/store.h"
 
 enum { HASH_AT = 24, SIGNED = 40, TEXT_AT = 48 };
@@ -146,20 +147,6 @@ int store_file_read(const char *path, uint8_t **ret, size_t *ret_size,
     return 0;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Write and sync a new file in the folder; -1 with errno. */
 static int write_temporary(int folder, const char *name, const uint8_t *image,
                            size_t size)
@@ -167,7 +154,7 @@ static int write_temporary(int folder, const char *name, const uint8_t *image,
     int fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return -1;
-    int result = write_all(fd, image, size);
+    int result = file_write_full(fd, image, size);
     if (result == 0)
         result = fsync(fd);
     int saved = errno;

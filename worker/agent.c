@@ -6,7 +6,7 @@
  *
  * It ends when told to (STOP), when a signal asked for it and no STOP followed, when the
  * master has been silent for run.lost_after, and on a message that makes no sense. */
-#include "worker/agent.h"
+#include "worker/agent_private.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,14 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/config.h"
 #include "common/log.h"
-#include "proto/message.h"
-#include "version.h"
 #include "worker/kernel_choice.h"
-#include "worker/machine.h"
-#include "worker/orphans.h"
-#include "worker/slot.h"
 
 static const double default_start_timeout = 300;
 static const double silence_before_welcome = 300;
@@ -34,111 +28,11 @@ static const double interrupt_grace = 5; /* seconds for STOP to come after a sig
 static const double bye_grace = 2;       /* seconds for BYE to leave */
 static const double sweep_interval = 1, sweep_soon = .005;
 
-enum { SEND_CHUNK = 1 << 20, EVENTS = 256 };
-
-enum agent_state {
-    AGENT_HELLO, /* waits for WELCOME */
-    AGENT_WORKING,
-    AGENT_STOPPING, /* trainers are being ended */
-    AGENT_LEAVING,  /* BYE is on its way */
-    AGENT_OVER
-};
-
-struct agent {
-    struct wire *wire;
-    struct agent_options options;
-    enum agent_state state;
-    struct machine machine;
-    struct config config;
-    const char *argv[CONFIG_ARGS + 1];
-    char *log_folder;
-    char cache[CONFIG_PATH];
-    struct slot_settings settings;
-    struct slot **slots;
-    int slot_count;
-    int epoll;
-    struct bytes in, out;
-    int send_status; /* of a flush within a callback */
-    struct error send_error;
-    double last_step, next_heartbeat;
-    double silence;        /* seconds since the master's last message */
-    double interrupted_at; /* NAN: not */
-    double leave_by;
-    bool clean; /* of STOP */
-    struct orphans *orphans;
-    double next_sweep; /* for what trainers left behind */
-    unsigned ends_seen;
-    struct sigaction old_sigpipe;
-    bool sigpipe_set;
-};
+enum { EVENTS = 256 };
 
 static double now_of(const struct agent *a)
 {
     return clock_now(a->options.clock);
-}
-
-/* --- sending ------------------------------------------------------------------------ */
-
-static int flush(struct agent *a, struct error *err)
-{
-    if (a->out.failed)
-        return error_set(err, ERROR_SYSTEM, "rank %d: out of memory", a->wire->rank);
-    if (!a->out.size)
-        return 0;
-    int status = wire_send(a->wire, WIRE_MASTER, a->out.data, a->out.size, err);
-    bytes_clear(&a->out);
-    return status;
-}
-
-static void post(struct agent *a, const struct message *m)
-{
-    message_encode(m, &a->out);
-    if (a->out.size >= SEND_CHUNK && !a->send_status)
-        a->send_status = flush(a, &a->send_error);
-}
-
-static void post_hello(struct agent *a, const char *kernels)
-{
-    struct message m = {.type = MESSAGE_HELLO};
-    struct message_hello *h = &m.hello;
-    snprintf(h->host, sizeof h->host, "%s", a->machine.host);
-    snprintf(h->version, sizeof h->version, "%s", ARCHWAY_VERSION);
-    snprintf(h->kernels, sizeof h->kernels, "%s", kernels);
-    h->pid = getpid();
-    snprintf(h->cpus, sizeof h->cpus, "%s", a->machine.cpus);
-    h->cpu_limit = a->machine.cpu_limit;
-    snprintf(h->numa, sizeof h->numa, "%s", a->machine.numa);
-    snprintf(h->gpus, sizeof h->gpus, "%s", a->machine.gpus);
-    h->memory = a->machine.memory;
-    post(a, &m);
-}
-
-static void post_heartbeat(struct agent *a)
-{
-    struct message m = {.type = MESSAGE_HEARTBEAT};
-    m.heartbeat.slot_count = a->slot_count;
-    for (int i = 0; i < a->slot_count; i++)
-        m.heartbeat.busy_slots += slot_busy(a->slots[i]);
-    post(a, &m);
-}
-
-static void post_bye(struct agent *a, const char *reason)
-{
-    struct message m = {.type = MESSAGE_BYE};
-    snprintf(m.bye.reason, sizeof m.bye.reason, "%.*s", MESSAGE_TEXT - 1, reason);
-    post(a, &m);
-}
-
-static void sink_progress(void *context, const struct message_progress *progress)
-{
-    struct message m = {.type = MESSAGE_PROGRESS, .progress = *progress};
-    post(context, &m);
-}
-
-static void sink_result(void *context, const struct message_result *result)
-{
-    struct message m = {.type = MESSAGE_RESULT, .result = *result};
-    post(context, &m);
 }
 
 /* --- set-up ------------------------------------------------------------------------- */
@@ -161,10 +55,10 @@ static int introduce(struct agent *a, struct error *err)
     if (!status)
         status = machine_detect(&a->machine, &why);
     if (!status)
-        post_hello(a, kernels);
+        agent_post_hello(a, kernels);
     else
-        post_bye(a, why.text);
-    int sent = flush(a, err);
+        agent_post_bye(a, why.text);
+    int sent = agent_flush(a, err);
     return status ? error_set(err, status, "%s", why.text) : sent;
 }
 
@@ -265,7 +159,7 @@ static void settle(struct agent *a)
         .rocm = a->machine.rocm,
         .start_timeout = patience > 0 ? patience : default_start_timeout,
         .alone = strcmp(a->wire->ops->name, "local") == 0,
-        .sink = {sink_progress, sink_result, a},
+        .sink = {agent_sink_progress, agent_sink_result, a},
     };
     chaos_parse(a->config.run.chaos, &a->settings.chaos, NULL);
 }
@@ -295,7 +189,7 @@ static int take_welcome(struct agent *a, const struct message_welcome *w,
     }
     a->state = AGENT_WORKING;
     a->next_heartbeat = now_of(a) + a->config.run.heartbeat;
-    post(a, &ready);
+    agent_post(a, &ready);
     return 0;
 }
 
@@ -311,7 +205,7 @@ static void refuse_task(struct agent *a, const struct message_task *task)
                                     .reason = reason};
     snprintf(reason, sizeof reason, "rank %d has no slot %d (it has %d)", a->wire->rank,
              task->slot, a->slot_count);
-    sink_result(a, &result);
+    agent_sink_result(a, &result);
 }
 
 static void stop(struct agent *a)
@@ -416,7 +310,7 @@ static void beat(struct agent *a, double now)
 {
     if (a->state != AGENT_WORKING || now < a->next_heartbeat)
         return;
-    post_heartbeat(a);
+    agent_post_heartbeat(a);
     a->next_heartbeat = now + a->config.run.heartbeat;
 }
 
@@ -458,7 +352,7 @@ static void take_leave(struct agent *a, double now)
         for (int i = 0; i < a->slot_count; i++)
             if (!slot_gone(a->slots[i]))
                 return;
-        post_bye(a, "");
+        agent_post_bye(a, "");
         a->state = AGENT_LEAVING;
         a->leave_by = now + bye_grace;
     } else if (a->state == AGENT_LEAVING && (wire_idle(a->wire) || now >= a->leave_by)) {
@@ -470,8 +364,8 @@ static void take_leave(struct agent *a, double now)
 static int give_up(struct agent *a, int status, const struct error *err)
 {
     a->state = AGENT_OVER;
-    post_bye(a, err->text);
-    flush(a, NULL);
+    agent_post_bye(a, err->text);
+    agent_flush(a, NULL);
     wire_progress(a->wire, NULL);
     return status;
 }
@@ -501,7 +395,7 @@ int agent_step(struct agent *a, struct error *err)
         *err = a->send_error;
         return give_up(a, a->send_status, err);
     }
-    status = flush(a, err);
+    status = agent_flush(a, err);
     if (!status)
         status = wire_progress(a->wire, err);
     if (status)

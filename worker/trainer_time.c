@@ -14,8 +14,6 @@
 #include "worker/descent.h"
 #include "worker/threads.h"
 
-enum { IMAGE_SLACK = 16 }; /* kernels may read so many floats past the last image */
-
 struct timing {
     struct nn_graph *graph;
     struct descent descent;
@@ -48,7 +46,7 @@ static int timing_init(struct timing *t, const struct config *config,
         return status;
     t->batch = options.max_batch;
     t->floats = (size_t)t->batch * (size_t)image.h * (size_t)image.w * (size_t)image.c;
-    t->images = calloc(t->floats + IMAGE_SLACK, sizeof *t->images);
+    t->images = calloc(t->floats, sizeof *t->images);
     t->labels = calloc((size_t)t->batch, 1);
     if (!t->images || !t->labels)
         return error_set(err, ERROR_SYSTEM, "no memory for a batch of %d images",

@@ -14,9 +14,6 @@
 #include "worker/child_conv.h"
 #include "worker/schedule.h"
 
-/* Kernels may read this many floats past the last image. */
-enum { IMAGE_SLACK = 16 };
-
 static int largest_part(const struct dataset *data)
 {
     int train = data_count(data, DATA_TRAIN);
@@ -34,8 +31,8 @@ static size_t image_floats(const struct dataset *data)
 static size_t buffer_bytes(const struct training *t)
 {
     size_t batch = (size_t)t->batch;
-    return (batch * image_floats(t->data) + IMAGE_SLACK) * sizeof(float) +
-           batch * sizeof *t->labels + (size_t)largest_part(t->data) * sizeof *t->order;
+    return batch * image_floats(t->data) * sizeof(float) + batch * sizeof *t->labels +
+           (size_t)largest_part(t->data) * sizeof *t->order;
 }
 
 static int refuse_memory(size_t need, size_t limit, struct error *err)
@@ -74,14 +71,12 @@ static int build(struct training *t, const struct config *config,
 static int allocate(struct training *t, struct error *err)
 {
     size_t batch = (size_t)t->batch;
-    t->images = malloc((batch * image_floats(t->data) + IMAGE_SLACK) * sizeof *t->images);
+    t->images = malloc(batch * image_floats(t->data) * sizeof *t->images);
     t->labels = malloc(batch);
     t->order = malloc((size_t)largest_part(t->data) * sizeof *t->order);
     if (!t->images || !t->labels || !t->order)
         return error_set(err, ERROR_SYSTEM, "no memory for a batch of %d images",
                          t->batch);
-    for (size_t i = 0; i < IMAGE_SLACK; i++)
-        t->images[batch * image_floats(t->data) + i] = 0;
     return descent_init(&t->descent, t->graph, t->settings, err);
 }
 

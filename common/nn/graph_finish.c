@@ -14,12 +14,14 @@
 
 #include "common/rng.h"
 
-enum { ALIGNMENT = 64 };
+enum {
+    ALIGNMENT = 64,
+    MAP_FLOATS = 1 << 30 /* of one image: kernels count in int */
+};
 
 static void *carve_bytes(struct nn_carver *carver, size_t bytes)
 {
     void *at = carver->base ? carver->base + carver->used : NULL;
-    bytes += NN_SLACK * sizeof(float);
     carver->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return at;
 }
@@ -185,6 +187,13 @@ static int check_finish(const struct nn_graph *g, struct error *err)
         return error_set(err, ERROR_INPUT, "the network is finished already");
     if (!g->node_count || g->nodes[g->node_count - 1].kind != NN_OP_SOFTMAX_LOSS)
         return error_set(err, ERROR_INPUT, "a network ends with its loss");
+    for (int i = 0; i < g->node_count; i++)
+        if (nn_shape_count(g->nodes[i].shape) > MAP_FLOATS)
+            return error_set(err, ERROR_INPUT,
+                             "node %d: a map of %d x %d with %d channels is too large; "
+                             "allowed are %d numbers",
+                             i, g->nodes[i].shape.h, g->nodes[i].shape.w,
+                             g->nodes[i].shape.c, MAP_FLOATS);
     /* Beyond this, sizes of buffers could wrap; no machine has as much. */
     double floats = 0;
     for (int i = 0; i < g->node_count; i++)

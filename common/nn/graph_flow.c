@@ -11,7 +11,7 @@ float *nn_scratch(struct nn_span *span, size_t count)
 {
     enum { ROUND = 16 };
     float *at = span->scratch;
-    span->scratch += (count + ROUND - 1) / ROUND * ROUND + NN_SLACK;
+    span->scratch += (count + ROUND - 1) / ROUND * ROUND;
     return at;
 }
 

@@ -16,7 +16,7 @@ enum {
 /* Floats of scratch for one image of a node; enough for several images as well. */
 static size_t piece(const struct nn_node *node)
 {
-    return (nn_shape_count(node->shape) + ROUND - 1) / ROUND * ROUND + ROUND + NN_SLACK;
+    return (nn_shape_count(node->shape) + ROUND - 1) / ROUND * ROUND;
 }
 
 /* What nn_fetch takes for one image. */

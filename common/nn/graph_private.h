@@ -88,7 +88,7 @@ struct nn_carver {
     char *base;
     size_t used;
 };
-/* count floats (or doubles) and slack, 64-byte aligned; NULL in the counting pass. */
+/* count floats (or doubles), 64-byte aligned; NULL in the counting pass. */
 float *nn_carve(struct nn_carver *carver, size_t count);
 double *nn_carve_double(struct nn_carver *carver, size_t count);
 
@@ -124,10 +124,10 @@ extern const struct nn_op nn_ops[NN_OP_COUNT];
  * and g->group, g->scratch_floats. */
 void nn_plan(struct nn_graph *g);
 
-/* count floats of the span's scratch, 64-byte aligned and followed by NN_SLACK floats. */
+/* count floats of the span's scratch, 64-byte aligned. */
 float *nn_scratch(struct nn_span *span, size_t count);
 /* The activations of a node for the span's images: (count, h, w, c), stored or made in
- * scratch; followed by NN_SLACK readable floats. */
+ * scratch. */
 const float *nn_fetch(struct nn_graph *g, int node, struct nn_span *span);
 /* The gradient that arrived at a node, likewise; backward only. */
 const float *nn_take(struct nn_graph *g, const struct nn_node *node,

@@ -17,8 +17,6 @@
 
 #include "common/error.h"
 
-enum { NN_SLACK = 16 }; /* floats that a caller may leave between tensors */
-
 /* One convolution; fill it with nn_conv_make. */
 struct nn_conv {
     int h, w, c;   /* input map */

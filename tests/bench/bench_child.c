@@ -150,7 +150,7 @@ static void training_init(struct training *t, struct nn_graph *g)
     struct rng rng;
     rng_init(&rng, 1, RNG_TEST, 0);
     t->g = g;
-    t->images = calloc(CHILD_BATCH * PIXELS + NN_SLACK, sizeof *t->images);
+    t->images = calloc(CHILD_BATCH * PIXELS, sizeof *t->images);
     t->momentum = calloc(nn_graph_parameter_count(g), sizeof *t->momentum);
     if (!t->images || !t->momentum)
         exit(1);

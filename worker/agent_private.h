@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside an agent: its state, and what it says to the master (agent_post.c). */
+#ifndef ARCHWAY_WORKER_AGENT_PRIVATE_H
+#define ARCHWAY_WORKER_AGENT_PRIVATE_H
+
+#include <signal.h>
+
+#include "common/bytes.h"
+#include "common/config.h"
+#include "proto/message.h"
+#include "worker/agent.h"
+#include "worker/machine.h"
+#include "worker/orphans.h"
+#include "worker/slot.h"
+
+enum agent_state {
+    AGENT_HELLO, /* waits for WELCOME */
+    AGENT_WORKING,
+    AGENT_STOPPING, /* trainers are being ended */
+    AGENT_LEAVING,  /* BYE is on its way */
+    AGENT_OVER
+};
+
+struct agent {
+    struct wire *wire;
+    struct agent_options options;
+    enum agent_state state;
+    struct machine machine;
+    struct config config;
+    const char *argv[CONFIG_ARGS + 1];
+    char *log_folder;
+    char cache[CONFIG_PATH];
+    struct slot_settings settings;
+    struct slot **slots;
+    int slot_count;
+    int epoll;
+    struct bytes in, out;
+    int send_status; /* of a flush within a callback */
+    struct error send_error;
+    double last_step, next_heartbeat;
+    double silence;        /* seconds since the master's last message */
+    double interrupted_at; /* NAN: not */
+    double leave_by;
+    bool clean; /* of STOP */
+    struct orphans *orphans;
+    double next_sweep; /* for what trainers left behind */
+    unsigned ends_seen;
+    struct sigaction old_sigpipe;
+    bool sigpipe_set;
+};
+
+/* Collect a message. */
+void agent_post(struct agent *a, const struct message *m);
+void agent_post_hello(struct agent *a, const char *kernels);
+void agent_post_heartbeat(struct agent *a);
+void agent_post_bye(struct agent *a, const char *reason);
+/* Of slots: context is the agent. */
+void agent_sink_progress(void *context, const struct message_progress *progress);
+void agent_sink_result(void *context, const struct message_result *result);
+/* Send what was collected. */
+int agent_flush(struct agent *a, struct error *err);
+
+#endif
