@@ -39,6 +39,7 @@ enum config_strategy { STRATEGY_REINFORCE, STRATEGY_RANDOM };
 enum config_mode { MODE_SYNC, MODE_ASYNC };
 enum config_on_failure { ON_FAILURE_SKIP, ON_FAILURE_REWARD_0 };
 enum config_duplicates { DUPLICATES_ANSWER, DUPLICATES_TRAIN };
+enum config_entropy { ENTROPY_FULL, ENTROPY_SAMPLED };
 
 struct config_data {
     int format;             /* enum config_data_format */
@@ -99,6 +100,10 @@ struct config_controller {
     double init; /* weights uniform in [-init, init] */
     double lr, entropy, baseline_decay;
     double clip; /* gradient norm; 0: none */
+    /* Logits while searching: tanh_constant tanh(z / temperature); tanh_constant 0: no
+     * tanh. */
+    double temperature, tanh_constant;
+    int entropy_estimate; /* enum config_entropy */
 };
 
 struct config_search {

@@ -169,6 +169,18 @@ const struct config_key config_schema[] = {
     KEY("search.controller.clip", REAL, search.controller.clip, RANGE(0, 1e6),
         .initial = "none", .zero = "none", REINFORCE,
         .help = "Largest norm of the gradient."),
+    KEY("search.controller.temperature", REAL, search.controller.temperature,
+        RANGE(1e-3, 1e3), .initial = "1", REINFORCE,
+        .help = "Logits are divided by this while searching; above 1 the policy explores "
+                "more."),
+    KEY("search.controller.tanh_constant", REAL, search.controller.tanh_constant,
+        RANGE(0, 1e3), .initial = "none", .zero = "none", REINFORCE,
+        .help = "Logits are kept within minus and plus this by a tanh while searching."),
+    KEY("search.controller.entropy_estimate", CHOICE, search.controller.entropy_estimate,
+        .choices = WORDS("full", "sampled"), .initial = "full", REINFORCE,
+        .help = "What the entropy weight counts: the entropy of every decision, or minus "
+                "the logarithm of the probability of what was sampled, as part of the "
+                "reward."),
 
     KEY("control.strategy", CHOICE, control.strategy,
         .choices = WORDS("reinforce", "random"), .initial = "random",

@@ -89,6 +89,12 @@ static int check(const struct config_controller *config, const struct space *spa
         return error_set(err, ERROR_INPUT,
                          "search.controller.hidden is %d, allowed are 1 to %d",
                          config->hidden, CONTROLLER_MAX_HIDDEN);
+    if (!(config->temperature > 0) || !(config->tanh_constant >= 0))
+        return error_set(
+            err, ERROR_INPUT,
+            "search.controller: temperature %g and tanh_constant %g, allowed "
+            "are a temperature above 0 and a constant that is not negative",
+            config->temperature, config->tanh_constant);
     if (space_kinds(space) < 1)
         return error_set(err, ERROR_INPUT, "space '%s' has nothing to choose",
                          space_name(space));
@@ -190,6 +196,11 @@ void controller_free(struct controller *c)
     free(c->parameters);
     free(c->gradient);
     free(c);
+}
+
+void controller_set_plain(struct controller *c, bool plain)
+{
+    c->plain = plain;
 }
 
 uint32_t controller_version(const struct controller *c)

@@ -8,9 +8,13 @@
  * - ANCHOR at layer i: every earlier layer j is an input, independently, with probability
  *   sigmoid(v' tanh(W_prev h_j + W_curr h_i)) (section 3.3). All bits are decided at one
  *   step. h_i is h at that step; h_j is h at the last step that belonged to layer j: its
- * own ANCHOR decision, or its last CHOICE where it has none (the first layer). The next
- * input is (sum of the chosen h_j) / (1 + their number), as in ENAS; 0 when none is
- * chosen.
+ *   own ANCHOR decision, or its last CHOICE where it has none (the first layer). The
+ *   next input is (sum of the chosen h_j) / (1 + their number), as in ENAS; 0 when none
+ * is chosen.
+ * - POINTER at node i: one earlier node j, by softmax over v' tanh(W_prev h_j + W_curr
+ * h_i) (Pham et al., ICML 2018, the recurrent cell). The next input is the chosen h_j.
+ * - Every logit z of a decision counts as tanh_constant tanh(z / temperature) (Bello et
+ *   al., 2016, section 5), unless the controller is told to decide plainly.
  * - All parameters start uniform in [-init, init], numbers from (seed,
  *   RNG_CONTROLLER_INIT). One bias a gate.
  *
@@ -21,6 +25,7 @@
 #ifndef ARCHWAY_MASTER_CONTROLLER_H
 #define ARCHWAY_MASTER_CONTROLLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +52,10 @@ void controller_free(struct controller *c); /* NULL is allowed */
 int controller_sample(struct controller *c, int depth, const uint64_t *ids, size_t n,
                       struct architecture *ret, double *ret_log_probability,
                       struct error *err);
+
+/* Without temperature and tanh constant, as the policy is used when the search is over;
+ * `plain` is false at first. Applies to all calls that follow. */
+void controller_set_plain(struct controller *c, bool plain);
 
 struct controller_score {
     double log_probability; /* sum over decisions of log P(token | tokens before) */

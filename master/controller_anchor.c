@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Skip connections by attention over anchors (Zoph & Le, section 3.3):
+/* Attention over anchors: skip connections (Zoph & Le, section 3.3), or one earlier node
+ * (Pham et al., section 2.1):
  *
- *     u_j = tanh(h_j W_previous + h_i W_current),  P(bit j) = sigmoid(u_j v)
+ *     u_j = tanh(h_j W_previous + h_i W_current)
+ *     P(bit j) = sigmoid(u_j v),  P(pointer = j) = softmax_j(u_j v)
  *
  * h_j W_previous is computed once per layer and row, and its gradient summed over all
  * later decisions before it is taken back to h_j. The way back recomputes u. The entropy
@@ -61,24 +63,39 @@ static float score(const struct controller *c, const float *u)
     return sum;
 }
 
-/* The next input: (sum of the chosen h_j) / (1 + their number). */
-static void next_input(struct controller *c, size_t t, size_t row, const uint16_t *bits,
-                       size_t n)
+/* Is h_j part of the next input? */
+static bool is_chosen(const struct controller_step *s, const uint16_t *tokens, size_t j)
+{
+    return s->decision.type == DECISION_POINTER ? tokens[0] == j : tokens[j];
+}
+
+/* What the sum of the chosen h_j is divided by. */
+static float divisor(const struct controller_step *s, const uint16_t *tokens)
+{
+    size_t n = (size_t)s->decision.choices, chosen = 0;
+    for (size_t j = 0; s->decision.type == DECISION_ANCHOR && j < n; j++)
+        chosen += tokens[j];
+    return (float)(1 + chosen);
+}
+
+static void next_input(struct controller *c, size_t t, size_t row)
 {
     struct controller_tape *tape = &c->tape;
-    size_t width = c->lstm.width, chosen = 0;
+    const struct controller_step *s = controller_at(c, t, row);
+    const uint16_t *tokens = c->rows[row].prefix->tokens + s->position;
+    size_t width = c->lstm.width;
+    float divide = divisor(s, tokens);
     if (t + 1 == tape->steps)
         return;
     float *x = tape->inputs + ((t + 1) * tape->rows + row) * width;
     memset(x, 0, width * sizeof *x);
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = 0; j < (size_t)s->decision.choices; j++) {
         const float *h = anchor_h(c, row, j);
-        for (size_t i = 0; bits[j] && i < width; i++)
+        for (size_t i = 0; is_chosen(s, tokens, j) && i < width; i++)
             x[i] += h[i];
-        chosen += bits[j];
     }
     for (size_t i = 0; i < width; i++)
-        x[i] /= (float)(1 + chosen);
+        x[i] /= divide;
     c->rows[row].next_source = SOURCE_VECTOR;
 }
 
@@ -107,14 +124,32 @@ void controller_anchor_decide(struct controller_run *run, size_t t, size_t r)
     project(c, r, n);
     mix(c, t, r, n);
     for (size_t j = 0; j < n; j++) {
-        double z = (double)score(c, c->tape.mixed + j * c->lstm.width);
-        double p = 1 / (1 + exp(-z));
+        float logit = score(c, c->tape.mixed + j * c->lstm.width), slope = 1;
+        if (controller_squashes(c))
+            controller_squash(c, &logit, &slope, 1);
+        double z = (double)logit, p = 1 / (1 + exp(-z));
         bits[j] = row->given ? row->given->tokens[s->position + j]
                              : (double)rng_float(&row->rng) < p;
         count_bit(run, row, z, p, bits[j], dlogits ? dlogits + j : NULL);
+        if (dlogits)
+            dlogits[j] *= slope;
     }
     row->prefix->count = (uint16_t)(s->position + n);
-    next_input(c, t, r, bits, n);
+    next_input(c, t, r);
+}
+
+void controller_pointer_decide(struct controller_run *run, size_t t, size_t r)
+{
+    struct controller *c = run->c;
+    size_t n = (size_t)controller_at(c, t, r)->decision.choices;
+    float *z = c->tape.logits + c->states.of[r] * c->tape.wide;
+    project(c, r, n);
+    mix(c, t, r, n);
+    for (size_t j = 0; j < n; j++)
+        z[j] = score(c, c->tape.mixed + j * c->lstm.width);
+    controller_softmax(c, c->states.of[r], n, n);
+    controller_take(run, t, r);
+    next_input(c, t, r);
 }
 
 void controller_anchor_back(struct controller *c, size_t t, size_t r, float *dh)
@@ -164,20 +199,18 @@ void controller_anchor_input_back(struct controller *c, size_t t, size_t r,
 {
     const struct lstm *l = &c->lstm;
     const struct controller_step *s = controller_at(c, t - 1, r);
-    const uint16_t *bits = c->rows[r].prefix->tokens + s->position;
-    size_t n = (size_t)s->decision.choices, width = l->width, chosen = 0;
-    float *dx = c->tape.d_mixed;
+    const uint16_t *tokens = c->rows[r].prefix->tokens + s->position;
+    size_t width = l->width;
+    float divide = divisor(s, tokens), *dx = c->tape.d_mixed;
     const float *x = c->tape.inputs + (t * c->tape.rows + r) * width;
     memset(dx, 0, width * sizeof *dx);
     lstm_multiply(l, 1, l->units, 4 * l->units, dgates, l->columns,
                   l->layer[0].w_input_back, width, dx, width);
     lstm_multiply_transposed(l, 1, l->units, 4 * l->units, x, width, dgates, l->columns,
                              l->layer[0].d_input, l->columns);
-    for (size_t j = 0; j < n; j++)
-        chosen += bits[j];
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = 0; j < (size_t)s->decision.choices; j++) {
         float *d = anchor_row(c, c->tape.d_anchor, r, j);
-        for (size_t i = 0; bits[j] && i < l->units; i++)
-            d[i] += dx[i] / (float)(1 + chosen);
+        for (size_t i = 0; is_chosen(s, tokens, j) && i < l->units; i++)
+            d[i] += dx[i] / divide;
     }
 }

@@ -39,7 +39,7 @@ static void outputs_back(struct controller *c, size_t t)
         n = 1;
         if (!s->active)
             continue;
-        if (s->decision.type == DECISION_ANCHOR) {
+        if (s->decision.type != DECISION_CHOICE) {
             controller_anchor_back(c, t, r, dh + r * c->lstm.width);
         } else {
             while (r + n < rows && same_head(s, controller_at(c, t, r + n)))

@@ -80,6 +80,7 @@ struct controller_tape {
     float *inputs;  /* (steps, rows, width): inputs that are no token's embedding */
     float *logits;  /* (rows, wide) of one step, less their maximum */
     float *weights; /* (rows, wide): exp(logits) */
+    float *slopes;  /* (rows, wide): of logits by what the head gave, where they differ */
     float *dlogits; /* (steps, rows, wide) */
     float *dh, *dc; /* (layers)(rows, width) */
     float *previous,
@@ -113,6 +114,7 @@ struct controller {
     size_t kinds;
     struct controller_kind *kind; /* (kinds) */
     bool has_anchors;
+    bool plain; /* decide without temperature and tanh */
     struct controller_anchor anchor;
     size_t tokens;      /* rows of the table: all tokens of all kinds */
     float *table;       /* (tokens, columns): embedding W_x + b of layer 0 */
@@ -181,13 +183,29 @@ void controller_share_step(struct controller *c, size_t t, size_t rows);
 /* controller_run.c: all steps of a chunk whose rows are set up in c->rows. */
 int controller_run(struct controller_run *run, size_t *ret_steps, struct error *err);
 
-/* controller_anchor.c: an ANCHOR decision of one row at step t, and its way back, which
- * adds to dh of the top layer. */
+/* controller_choice.c: do logits differ from what the heads give? Then: make n logits of
+ * z in place; slope: their derivatives. */
+bool controller_squashes(const struct controller *c);
+bool controller_may_squash(const struct controller *c); /* when not plain */
+void controller_squash(const struct controller *c, float *z, float *slope, size_t n);
+/* Logits of a state into logits less their maximum, and weights; padded: to clear. */
+void controller_softmax(const struct controller *c, size_t state, size_t choices,
+                        size_t padded);
+/* Logits and weights of all CHOICE decisions of step t. */
+void controller_softmax_all(const struct controller *c, size_t t);
+/* The token of one row at step t, drawn or given, with its probability, entropy and
+ * gradient as the run wants. */
+size_t controller_take(const struct controller_run *run, size_t t, size_t row);
+
+/* controller_anchor.c: an ANCHOR or POINTER decision of one row at step t, and its way
+ * back, which adds to dh of the top layer. */
 void controller_anchor_decide(struct controller_run *run, size_t t, size_t row);
+void controller_pointer_decide(struct controller_run *run, size_t t, size_t row);
 void controller_anchor_back(struct controller *c, size_t t, size_t row, float *dh);
 /* Gradient that step t's h receives as h_j of later decisions; adds to dh. */
 void controller_anchor_collect(struct controller *c, size_t t, size_t row, float *dh);
-/* The input that followed the ANCHOR decision of step t - 1, on the way back. */
+/* The input that followed the ANCHOR or POINTER decision of step t - 1, on the way back.
+ */
 void controller_anchor_input_back(struct controller *c, size_t t, size_t row,
                                   const float *dgates);
 

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All steps of one chunk of architectures, sampled or given, on one path: what a step
  * computes for a row is the same in both cases, so the probability of a proposal is the
- * one that scoring it later gives. Rows that ask for the same kind of choice side by side
- * share one product; rows that are complete ride along and are ignored.
- *
- * A softmax is evaluated as exp(z - max) / sum, the sum in the order of the choices. With
- * L as in controller.h: dL/dz_j = -A (1[j = token] - p_j) + w p_j (log p_j + H), A and w
- * already divided by the size of the batch. */
+ * one that scoring it later gives. Rows that are complete ride along and are ignored. */
 #include "master/controller_private.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Ask the space for the next decision of every row; *ret_any: one is still incomplete. */
@@ -30,7 +24,7 @@ static int plan_step(const struct controller_run *run, size_t t, bool *ret_any,
             continue;
         any = true;
         bool choice = d->type == DECISION_CHOICE;
-        size_t tokens = choice ? 1 : (size_t)d->choices;
+        size_t tokens = d->type == DECISION_ANCHOR ? (size_t)d->choices : 1;
         if (d->choices < 1 || s->position + tokens > ARCHITECTURE_MAX_TOKENS ||
             (choice && ((size_t)d->kind >= c->kinds ||
                         (size_t)d->choices > c->kind[d->kind].choices)))
@@ -99,117 +93,27 @@ static void advance_all(const struct controller_run *run, size_t t)
     }
 }
 
-/* The step of a state's rows: they ask for the same decision. */
-static const struct controller_step *state_step(const struct controller *c, size_t t,
-                                                size_t state)
-{
-    return controller_at(c, t, c->states.first[state]);
-}
-
-/* Logits less their maximum, and their exponentials, of states [first, first + n). */
-static void softmax(const struct controller_run *run, size_t t, size_t first, size_t n)
-{
-    const struct controller *c = run->c;
-    const struct controller_tape *tape = &c->tape;
-    const struct controller_kind *k = &c->kind[state_step(c, t, first)->decision.kind];
-    float *z = tape->logits + first * tape->wide, *e = tape->weights + first * tape->wide;
-    for (size_t r = 0; r < n; r++)
-        memcpy(z + r * tape->wide, k->bias_row, k->padded * sizeof *z);
-    lstm_multiply(&c->lstm, n, k->choices, c->lstm.units, controller_top(c, t, first),
-                  c->lstm.width, k->w, k->padded, z, tape->wide);
-    for (size_t r = 0; r < n; r++, z += tape->wide, e += tape->wide) {
-        size_t choices = (size_t)state_step(c, t, first + r)->decision.choices;
-        float top = z[0];
-        for (size_t j = 1; j < choices; j++)
-            top = z[j] > top ? z[j] : top;
-        for (size_t j = 0; j < k->padded; j++)
-            e[j] = z[j] = z[j] - top;
-        c->lstm.kernels->exp(e, choices);
-    }
-}
-
-static size_t draw(struct rng *rng, const float *e, size_t choices, float sum)
-{
-    float threshold = rng_float(rng) * sum, reached = e[0];
-    size_t token = 0;
-    while (reached <= threshold && token + 1 < choices)
-        reached += e[++token];
-    return token;
-}
-
-static void choice_gradient(const struct controller_run *run, const float *z,
-                            const float *e, size_t choices, size_t token,
-                            double advantage, double log_sum, double entropy, float *ret)
-{
-    double scale = exp(-log_sum);
-    for (size_t j = 0; j < choices; j++) {
-        double p = (double)e[j] * scale, log_p = (double)z[j] - log_sum;
-        double hit = j == token ? 1.0 : 0.0;
-        ret[j] =
-            (float)(run->entropy_weight * p * (log_p + entropy) - advantage * (hit - p));
-    }
-}
-
-/* The token of one row, its probability, and what scoring wants. */
+/* The token of a CHOICE is the next step's input. */
 static void choose(const struct controller_run *run, size_t t, size_t r)
 {
     const struct controller *c = run->c;
-    const struct controller_step *s = controller_at(c, t, r);
-    const struct controller_kind *k = &c->kind[s->decision.kind];
-    struct controller_row *row = &c->rows[r];
-    const float *z = c->tape.logits + c->states.of[r] * c->tape.wide;
-    const float *e = c->tape.weights + c->states.of[r] * c->tape.wide;
-    size_t choices = (size_t)s->decision.choices;
-    float sum = e[0];
-    for (size_t j = 1; j < choices; j++)
-        sum += e[j];
-    size_t token =
-        row->given ? row->given->tokens[s->position] : draw(&row->rng, e, choices, sum);
-    row->prefix->tokens[row->prefix->count++] = (uint16_t)token;
-    row->next_source = (int)(k->first_row + token);
-    double log_sum = log((double)sum), entropy = log_sum;
-    row->log_probability += (double)z[token] - log_sum;
-    if (!run->score)
-        return;
-    for (size_t j = 0; j < choices; j++)
-        entropy -= (double)e[j] / (double)sum * (double)z[j];
-    row->entropy += entropy;
-    if (run->gradient)
-        choice_gradient(run, z, e, choices, token, row->advantage, log_sum, entropy,
-                        controller_dlogits(c, t, r));
-}
-
-static bool is_choice(const struct controller_step *s)
-{
-    return s->active && s->decision.type == DECISION_CHOICE;
-}
-
-/* Every state's softmax, those of one kind side by side in one go. */
-static void softmax_all(const struct controller_run *run, size_t t)
-{
-    const struct controller *c = run->c;
-    for (size_t k = 0, n; k < c->states.count; k += n) {
-        const struct controller_step *s = state_step(c, t, k), *next;
-        n = 1;
-        if (!is_choice(s))
-            continue;
-        for (; k + n < c->states.count; n++) {
-            next = state_step(c, t, k + n);
-            if (!is_choice(next) || next->decision.kind != s->decision.kind)
-                break;
-        }
-        softmax(run, t, k, n);
-    }
+    const struct controller_kind *k = &c->kind[controller_at(c, t, r)->decision.kind];
+    size_t token = controller_take(run, t, r);
+    c->rows[r].next_source = (int)(k->first_row + token);
 }
 
 static void decide(struct controller_run *run, size_t t)
 {
-    softmax_all(run, t);
+    controller_softmax_all(run->c, t);
     for (size_t r = 0; r < run->rows; r++) {
         const struct controller_step *s = controller_at(run->c, t, r);
-        if (is_choice(s))
+        if (!s->active)
+            continue;
+        if (s->decision.type == DECISION_CHOICE)
             choose(run, t, r);
-        else if (s->active)
+        else if (s->decision.type == DECISION_POINTER)
+            controller_pointer_decide(run, t, r);
+        else
             controller_anchor_decide(run, t, r);
     }
 }

@@ -21,7 +21,7 @@ static void measure(const struct controller *c, const struct architecture *a,
         memcpy(walk->tokens + walk->count, a->tokens + walk->count,
                tokens * sizeof *a->tokens);
         walk->count = (uint16_t)(walk->count + tokens);
-        if (d.type == DECISION_ANCHOR && (size_t)d.choices > size->choices)
+        if (d.type != DECISION_CHOICE && (size_t)d.choices > size->choices)
             size->choices = (size_t)d.choices;
     }
     size->steps = steps > size->steps ? steps : size->steps;

@@ -21,7 +21,9 @@ struct piece {
     size_t rows, row;
 };
 
-static size_t list_pieces(struct controller *c, struct piece list[16])
+enum { PIECES = 17 };
+
+static size_t list_pieces(struct controller *c, struct piece list[PIECES])
 {
     struct controller_tape *t = &c->tape;
     size_t layers = c->lstm.layers, width = c->lstm.width, columns = c->lstm.columns;
@@ -36,6 +38,7 @@ static size_t list_pieces(struct controller *c, struct piece list[16])
         {&t->inputs, t->anchors ? t->steps * t->rows : 0, width},
         {&t->logits, t->rows, t->wide},
         {&t->weights, t->rows, t->wide},
+        {&t->slopes, controller_may_squash(c) ? t->rows : 0, t->wide},
         {&t->dlogits, kept * t->rows, t->wide},
         {&t->dh, back * layers * t->rows, width},
         {&t->dc, back * layers * t->rows, width},
@@ -102,7 +105,7 @@ int controller_tape_reserve(struct controller *c, const struct controller_tape_s
                             bool keep, struct error *err)
 {
     struct controller_tape *t = &c->tape;
-    struct piece list[16];
+    struct piece list[PIECES];
     size_t floats;
     bool same = t->floats && t->rows == size->rows && t->steps == size->steps &&
                 t->anchors == size->anchors && t->keep == keep;

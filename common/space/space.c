@@ -86,8 +86,9 @@ static int check_tokens(const struct space *space, const struct architecture *a,
                         const struct decision *d, int first, struct error *err)
 {
     int values = d->type == DECISION_ANCHOR ? 2 : d->choices;
-    const char *what =
-        d->type == DECISION_ANCHOR ? "anchor" : space_kind_name(space, d->kind);
+    const char *what = d->type == DECISION_ANCHOR    ? "anchor"
+                       : d->type == DECISION_POINTER ? "previous node"
+                                                     : space_kind_name(space, d->kind);
     for (int i = first; i < first + decision_tokens(d); i++)
         if (i >= a->count)
             return error_set(

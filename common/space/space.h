@@ -5,10 +5,11 @@
  * Decisions are asked for one at a time, given the tokens so far, so that later decisions
  * may depend on earlier ones. Every decision has a `kind`: a controller keeps one softmax
  * head and one token embedding per kind. An ANCHOR decision is a set of binary tokens
- * ("is layer j an input of this layer?"), sampled by attention over earlier anchors. In a
- * space with anchors every layer sets its anchor after its last CHOICE; layer 0, which
- * has no earlier anchor to choose from, then takes no token, and no decision is asked
- * for. */
+ * ("is layer j an input of this layer?"), a POINTER decision one token ("which earlier
+ * node is this node's input?"); both are made by attention over the anchors of earlier
+ * layers or nodes, and every one of those has an anchor, made at its last decision. Layer
+ * 0, which has no earlier anchor to choose from, takes no such token, and no decision is
+ * asked for. */
 #ifndef ARCHWAY_COMMON_SPACE_SPACE_H
 #define ARCHWAY_COMMON_SPACE_SPACE_H
 
@@ -23,13 +24,14 @@
 
 enum decision_type {
     DECISION_CHOICE, /* one token in {0, ..., choices-1} */
-    DECISION_ANCHOR  /* `choices` binary tokens, token j: is anchor j an input? */
+    DECISION_ANCHOR, /* `choices` binary tokens, token j: is anchor j an input? */
+    DECISION_POINTER /* one token in {0, ..., choices-1}: that earlier anchor */
 };
 
 struct decision {
     enum decision_type type;
-    int kind;    /* head; {0, ..., space_kinds-1} for CHOICE, unused for ANCHOR */
-    int choices; /* CHOICE: values; ANCHOR: how many earlier anchors there are, > 0 */
+    int kind;    /* CHOICE: head, {0, ..., space_kinds-1}; unused for the others */
+    int choices; /* CHOICE: values; else how many earlier anchors there are, > 0 */
     int layer;   /* layer (or node) that it belongs to, from 0 */
 };
 
@@ -43,7 +45,7 @@ const char *space_name(const struct space *space);
 int space_kinds(const struct space *space); /* number of CHOICE kinds */
 int space_kind_choices(const struct space *space, int kind);
 const char *space_kind_name(const struct space *space, int kind); /* "filter height" */
-bool space_has_anchors(const struct space *space);
+bool space_has_anchors(const struct space *space); /* ANCHOR or POINTER decisions */
 /* No deeper architecture is valid. */
 int space_max_depth(const struct space *space);
 /* Depth of the architectures proposed at trial `id` (growing schedule); stays at

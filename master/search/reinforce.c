@@ -9,6 +9,9 @@
  * without a reward counts towards its batch but is left out of the sum, of m and of b; a
  * batch without any reward makes no update.
  *
+ * With entropy_estimate sampled, -log P(a) of the proposal, times the entropy weight, is
+ * part of the reward (Pham et al.'s code), and the update has no term of its own.
+ *
  * In mode sync the batch is the round: ask answers WAIT once it is proposed, until all of
  * it is told. In mode async nothing waits, and an update may hold proposals of an older
  * policy (see controller_gradient). */
@@ -37,6 +40,7 @@ struct reinforce {
     const struct architecture **architectures; /* (batch): those with a reward */
     double *advantages;                        /* (batch) */
     double decay, baseline;                    /* baseline: NAN before the first reward */
+    double bonus; /* weight of -log P in the reward */
 };
 
 static void reinforce_destroy(void *self)
@@ -78,11 +82,16 @@ static int reinforce_create(const struct search_setup *setup, void **ret,
     s->batch = config->batch;
     s->decay = config->controller.baseline_decay;
     s->baseline = NAN;
+    struct config_controller controller = config->controller;
+    if (controller.entropy_estimate == ENTROPY_SAMPLED) {
+        s->bonus = controller.entropy;
+        controller.entropy = 0;
+    }
     snprintf(s->prefix, sizeof s->prefix, "%s",
              setup->arm == ARM_CONTROL ? "control/" : "");
     int status = allocate(s, err);
     if (status == 0)
-        status = controller_new(&config->controller, setup->space, setup->config->seed,
+        status = controller_new(&controller, setup->space, setup->config->seed,
                                 &s->controller, err);
     if (status < 0) {
         reinforce_destroy(s);
@@ -148,7 +157,8 @@ static int reinforce_tell(void *self, const struct trial *trial, struct error *e
     struct pending *p = &s->pending[s->told++];
     architecture_copy(trial->architecture, &p->architecture);
     p->reward = trial->reward;
-    p->advantage = isnan(trial->reward) ? NAN : take_advantage(s, trial->reward);
+    double bonus = s->bonus > 0 ? -s->bonus * trial->log_probability : 0;
+    p->advantage = isnan(trial->reward) ? NAN : take_advantage(s, trial->reward + bonus);
     return s->told == s->batch ? learn(s, err) : 0;
 }
 

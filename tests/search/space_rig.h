@@ -34,6 +34,7 @@ static inline struct config rig_config(int layers, bool skip)
         .entropy = 1e-4,
         .baseline_decay = 0.95,
         .clip = 0,
+        .temperature = 1,
     };
     c.run.mode = MODE_SYNC;
     return c;

@@ -338,8 +338,33 @@ START_TEST(baseline_follows_the_rewards)
 }
 END_TEST
 
+/* An estimate of the entropy from what was sampled is part of the reward. */
+START_TEST(sampled_entropy_is_rewarded)
+{
+    static struct proposal p;
+    struct config config = rig_config(2, false);
+    struct search_rig g;
+    struct state state;
+    double b = 0;
+    config.run.mode = MODE_ASYNC;
+    config.search.controller.entropy = 0.125;
+    config.search.controller.entropy_estimate = ENTROPY_SAMPLED;
+    search_rig_init(&g, &config, STRATEGY_REINFORCE);
+    search_rig_ask(&g, 0, &p);
+    search_rig_tell(&g, 0, &p, 0.5);
+    ck_assert_double_lt(p.log_probability, -1);
+    state_init(&state);
+    ck_assert_int_eq(g.ops->save(g.self, &state, NULL), 0);
+    ck_assert_int_eq(state_get_f64(&state, "controller/baseline", &b, NULL), 0);
+    ck_assert_double_eq_tol(b, 0.5 - 0.125 * p.log_probability, 1e-12);
+    state_fini(&state);
+    search_rig_fini(&g);
+}
+END_TEST
+
 UNIT_MAIN("strategies", unknown_strategies_are_none, bad_settings_are_refused,
           bad_results_are_refused, bad_states_are_refused,
           loading_continues_the_same_sequence, half_a_round_survives,
           proposals_depend_on_the_id_alone, rounds_wait_in_mode_sync_only,
-          random_repeats_an_exhausted_space, baseline_follows_the_rewards)
+          random_repeats_an_exhausted_space, baseline_follows_the_rewards,
+          sampled_entropy_is_rewarded)

@@ -1,32 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/controller.h"
-#include "tests/search/space_rig.h"
+#include "controller_rig.h"
 #include "unit.h"
 
-#include <math.h>
-
 enum { BATCH = 8 };
-struct rig {
-    struct config config;
-    struct space *space;
-    struct controller *c;
-};
-
-static void rig_init(struct rig *g, const struct config *config)
-{
-    struct error err = {0};
-    g->config = *config;
-    ck_assert_msg(space_new(config, &g->space, &err) == 0, "%s", err.text);
-    ck_assert_msg(controller_new(&g->config.search.controller, g->space, config->seed,
-                                 &g->c, &err) == 0,
-                  "%s", err.text);
-}
-
-static void rig_fini(struct rig *g)
-{
-    controller_free(g->c);
-    space_free(g->space);
-}
 
 START_TEST(bad_sizes_are_refused)
 {
@@ -59,7 +36,7 @@ START_TEST(foreign_architectures_are_refused)
     double advantage = 1;
     uint64_t id = 1;
     struct error err = {0};
-    struct rig g;
+    struct rig g = {0};
     rig_init(&g, &config);
     ck_assert_int_eq(controller_score(g.c, list, 1, &score, NULL, &err), ERROR_INPUT);
     ck_assert_int_eq(controller_update(g.c, list, &advantage, 1, &err), ERROR_INPUT);
@@ -76,7 +53,7 @@ START_TEST(parameters_start_in_their_range)
 {
     struct config config = rig_config(3, true);
     const struct controller_block *blocks;
-    struct rig g;
+    struct rig g = {0};
     rig_init(&g, &config);
     size_t n = controller_parameter_count(g.c), covered = 0;
     const float *p = controller_parameters(g.c);
@@ -105,7 +82,7 @@ static void check_batches(bool skip)
     struct config config = rig_config(4, skip);
     uint64_t ids[N];
     double p[N], p_alone;
-    struct rig g;
+    struct rig g = {0};
     config.search.controller.init = 0.5;
     rig_init(&g, &config);
     for (size_t i = 0; i < N; i++)
@@ -142,7 +119,7 @@ static void check_distribution(bool skip)
     struct architecture a = {.depth = 2, .count = skip ? 9 : 8};
     const struct architecture *list[] = {&a};
     struct controller_score score;
-    struct rig g;
+    struct rig g = {0};
     chain->filter_widths.count = chain->filters.count = chain->strides.count = 1;
     chain->filter_heights.count = 3;
     config.search.controller.init = 1.5;
@@ -180,54 +157,6 @@ START_TEST(samples_follow_the_probabilities)
 }
 END_TEST
 
-static double loss(struct rig *g, const struct architecture *const *a,
-                   const double *advantages, size_t n, double weight)
-{
-    struct controller_score score[64];
-    double sum = 0;
-    ck_assert_int_eq(controller_score(g->c, a, n, score, NULL, NULL), 0);
-    for (size_t k = 0; k < n; k++)
-        sum -= advantages[k] * score[k].log_probability + weight * score[k].entropy;
-    return sum / (double)n;
-}
-
-/* Move every block along its own gradient: the loss must change by eps |g|^2. */
-static void check_blocks(struct rig *g, const struct architecture *const *a,
-                         const double *advantages, size_t n, double weight)
-{
-    const struct controller_block *blocks;
-    size_t count = controller_parameter_count(g->c);
-    float *saved = calloc(count, sizeof *saved), *moved = calloc(count, sizeof *moved);
-    float *gradient = calloc(count, sizeof *gradient);
-    ck_assert_int_eq(controller_gradient(g->c, a, advantages, n, weight, NULL), 0);
-    memcpy(saved, controller_parameters(g->c), count * sizeof *saved);
-    memcpy(gradient, controller_gradient_vector(g->c), count * sizeof *gradient);
-    size_t block_count = controller_blocks(g->c, &blocks);
-    for (size_t b = 0; b < block_count; b++) {
-        size_t first = blocks[b].offset;
-        size_t end =
-            first + blocks[b].dims[0] * (blocks[b].rank == 2 ? blocks[b].dims[1] : 1);
-        double square = 0, side[2];
-        for (size_t i = first; i < end; i++)
-            square += (double)gradient[i] * (double)gradient[i];
-        ck_assert_msg(square > 0, "%s has no gradient", blocks[b].name);
-        double eps = 0.02 / sqrt(square);
-        for (int s = 0; s < 2; s++) {
-            memcpy(moved, saved, count * sizeof *saved);
-            for (size_t i = first; i < end; i++)
-                moved[i] += (float)((s ? eps : -eps) * (double)gradient[i]);
-            controller_set_parameters(g->c, moved);
-            side[s] = loss(g, a, advantages, n, weight);
-        }
-        double ratio = (side[1] - side[0]) / (2 * eps * square);
-        ck_assert_msg(fabs(ratio - 1) < 5e-3, "%s: %g", blocks[b].name, ratio);
-    }
-    controller_set_parameters(g->c, saved);
-    free(saved);
-    free(moved);
-    free(gradient);
-}
-
 /* Depths are mixed, so that rows end at different steps, and n exceeds a chunk. */
 static void check_gradient(bool skip, int layers, int hidden, double weight)
 {
@@ -236,7 +165,7 @@ static void check_gradient(bool skip, int layers, int hidden, double weight)
     const struct architecture *list[N];
     double advantages[N];
     struct config config = rig_config(3, skip);
-    struct rig g;
+    struct rig g = {0};
     config.search.controller.layers = layers;
     config.search.controller.hidden = hidden;
     config.search.controller.init = 0.4;
@@ -269,7 +198,7 @@ START_TEST(hidden_states_are_the_last_step)
     struct controller_score score[2];
     float both[2][35], alone[35];
     uint64_t ids[] = {4, 5};
-    struct rig g;
+    struct rig g = {0};
     rig_init(&g, &config);
     ck_assert_int_eq(controller_sample(g.c, 3, &ids[0], 1, &a[0], NULL, NULL), 0);
     ck_assert_int_eq(controller_sample(g.c, 2, &ids[1], 1, &a[1], NULL, NULL), 0);
@@ -299,7 +228,7 @@ START_TEST(updates_raise_what_was_good)
     struct config config = rig_config(3, true);
     double advantage = 1, before, after;
     uint64_t id = 1;
-    struct rig g;
+    struct rig g = {0};
     config.search.controller.clip = 5;
     rig_init(&g, &config);
     ck_assert_int_eq(controller_sample(g.c, 3, &id, 1, &a, &before, NULL), 0);
