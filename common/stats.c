@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/rng.h"
+#include "common/sort.h"
 
 enum {
     EXACT_SMALLER = 20,   /* exact up to this many values on the smaller side, */
@@ -58,12 +59,6 @@ double stats_variance(const double *v, size_t n)
     return sum / (double)(n - 1);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* A sorted copy; NULL without values, with NAN among them, or without memory. */
 static double *sorted_copy(const double *v, size_t n)
 {
@@ -73,8 +68,10 @@ static double *sorted_copy(const double *v, size_t n)
     if (!copy)
         return NULL;
     memcpy(copy, v, n * sizeof *copy);
-    qsort(copy, n, sizeof *copy, compare_doubles);
-    return copy;
+    if (sort_doubles(copy, n) == 0)
+        return copy;
+    free(copy);
+    return NULL;
 }
 
 static double sorted_quantile(const double *sorted, size_t n, double p)
@@ -124,7 +121,10 @@ bool stats_bootstrap_difference(const double *a, size_t na, const double *b, siz
         double da = resampled_mean(&rng, a, na, mean_a);
         differences[i] = da - resampled_mean(&rng, b, nb, mean_b);
     }
-    qsort(differences, (size_t)rounds, sizeof *differences, compare_doubles);
+    if (sort_doubles(differences, (size_t)rounds) != 0) {
+        free(differences);
+        return false;
+    }
     double tail = (1 - level) / 2, estimate = mean_a - mean_b;
     ret->estimate = estimate;
     ret->low = estimate + sorted_quantile(differences, (size_t)rounds, tail);
@@ -139,26 +139,21 @@ static int compare_ranked(const void *a, const void *b)
     return (x->value > y->value) - (x->value < y->value);
 }
 
-/* Give sorted values their mid-ranks; returns the sum of t^3 - t over groups of t equal
- * values, 0 when all differ. */
-static double assign_ranks(struct ranked *r, size_t n)
+/* Give sorted values their mid-ranks. */
+static void assign_ranks(struct ranked *r, size_t n)
 {
-    double ties = 0;
     for (size_t i = 0, j; i < n; i = j) {
         for (j = i + 1; j < n && r[j].value == r[i].value;)
             j++;
-        double count = (double)(j - i);
-        ties += count * count * count - count;
         for (size_t k = i; k < j; k++)
             r[k].rank = ((double)i + (double)j + 1) / 2;
     }
-    return ties;
 }
 
-static void put_values(struct ranked *r, const double *v, size_t n, size_t first)
+static void put_values(struct ranked *r, const double *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        r[i] = (struct ranked){.value = v[i], .index = first + i};
+        r[i] = (struct ranked){.value = v[i], .index = i};
 }
 
 /* P(U <= u) without ties, counting arrangements: table row i holds f(i, n, .) for the n
@@ -203,25 +198,35 @@ static bool is_small(size_t na, size_t nb)
     return smaller <= EXACT_SMALLER && larger <= EXACT_PRODUCT / smaller;
 }
 
-bool stats_mann_whitney(const double *a, size_t na, const double *b, size_t nb,
-                        struct stats_mann_whitney *ret)
+/* The ranks of a, summed, in the union of two sorted samples, where equal values share
+ * the mean of theirs. Ranks are half integers, so no order of adding them rounds. *ret_ties:
+ * the sum of t^3 - t over groups of t equal values, 0 when all differ. */
+static double rank_sum(const double *a, size_t na, const double *b, size_t nb,
+                       double *ret_ties)
+{
+    size_t i = 0, j = 0;
+    double sum = 0;
+    *ret_ties = 0;
+    while (i < na || j < nb) {
+        double value = j == nb || (i < na && a[i] < b[j]) ? a[i] : b[j];
+        size_t before = i + j, first = i;
+        while (i < na && a[i] == value)
+            i++;
+        while (j < nb && b[j] == value)
+            j++;
+        double count = (double)(i + j - before);
+        *ret_ties += count * count * count - count;
+        sum += (double)(i - first) * ((double)before + (double)(i + j) + 1) / 2;
+    }
+    return sum;
+}
+
+static bool sorted_mann_whitney(const double *a, size_t na, const double *b, size_t nb,
+                                struct stats_mann_whitney *ret)
 {
     struct stats_mann_whitney test = {.p = (double)NAN};
-    if (na == 0 || nb == 0 || na > SIZE_MAX / 4 / sizeof(struct ranked) ||
-        nb > SIZE_MAX / 4 / sizeof(struct ranked) || has_nan(a, na) || has_nan(b, nb))
-        return false;
-    struct ranked *r = malloc((na + nb) * sizeof *r);
-    if (!r)
-        return false;
-    put_values(r, a, na, 0);
-    put_values(r + na, b, nb, na);
-    qsort(r, na + nb, sizeof *r, compare_ranked);
-    double ties = assign_ranks(r, na + nb), sum = 0;
-    for (size_t i = 0; i < na + nb; i++)
-        sum += r[i].index < na ? r[i].rank : 0;
-    free(r);
-    double da = (double)na, db = (double)nb;
-    test.u = sum - da * (da + 1) / 2;
+    double ties, da = (double)na, db = (double)nb;
+    test.u = rank_sum(a, na, b, nb, &ties) - da * (da + 1) / 2;
     test.effect = test.u / (da * db);
     double larger = fmax(test.u, da * db - test.u);
     if (ties == 0 && is_small(na, nb)) {
@@ -235,6 +240,16 @@ bool stats_mann_whitney(const double *a, size_t na, const double *b, size_t nb,
         return false;
     *ret = test;
     return true;
+}
+
+bool stats_mann_whitney(const double *a, size_t na, const double *b, size_t nb,
+                        struct stats_mann_whitney *ret)
+{
+    double *x = sorted_copy(a, na), *y = sorted_copy(b, nb);
+    bool good = x && y && sorted_mann_whitney(x, na, y, nb, ret);
+    free(x);
+    free(y);
+    return good;
 }
 
 /* The value of rank i of n (from 1) is the largest of k in C(i-1, k-1) of C(n, k) draws.
@@ -258,7 +273,7 @@ double stats_expected_best(const double *v, size_t n, size_t k)
 /* Mid-ranks of v in the order of the input, centred; false when all are equal. */
 static bool centred_ranks(const double *v, size_t n, struct ranked *work, double *ret)
 {
-    put_values(work, v, n, 0);
+    put_values(work, v, n);
     qsort(work, n, sizeof *work, compare_ranked);
     assign_ranks(work, n);
     for (size_t i = 0; i < n; i++)

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verdict needs both: an interval that leaves zero out and a rank test below 0.05. With
- * less it says that it cannot tell, which early in a run is the usual and right answer. */
+ * less it says that it cannot tell, which early in a run is the usual and right answer.
+ *
+ * The bootstrap takes the newest trials of both arms, which in a long run are sample
+ * enough, come from the same spaces where these grow, and keep its cost bounded. All else
+ * is over all trials, whose order no longer counts then: they are sorted once. */
 #include "master/analysis/comparison.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/sort.h"
 #include "master/reward.h"
 
-enum { COMPARISON_ROUNDS = 2000, COMPARISON_SAMPLE = 4000 };
+enum { COMPARISON_ROUNDS = 2000 };
 
 struct sample {
     double *values; /* owned; sign turned when lower is better */
@@ -46,29 +51,44 @@ static void collect(const struct ledger *l, bool lower, struct comparison *ret,
             ret->arms[arm].mean = sums[arm] / (double)ret->arms[arm].trained;
 }
 
-static void compare(const struct config *config, const struct sample *s,
-                    struct comparison *ret)
+static size_t newest(const struct sample *s, const double **ret)
+{
+    size_t n = s->count < COMPARISON_SAMPLE ? s->count : COMPARISON_SAMPLE;
+    *ret = s->values + (s->count - n);
+    return n;
+}
+
+static void compare_means(const struct config *config, const struct sample *s,
+                          struct comparison *ret)
+{
+    const double *a, *b;
+    size_t na = newest(&s[ARM_SEARCH], &a), nb = newest(&s[ARM_CONTROL], &b);
+    ret->has_difference =
+        stats_bootstrap_difference(a, na, b, nb, 0.95, COMPARISON_ROUNDS, config->seed,
+                                   &ret->difference);
+}
+
+static int compare(const struct config *config, struct sample *s, struct comparison *ret)
 {
     const struct sample *a = &s[ARM_SEARCH], *b = &s[ARM_CONTROL];
     double sign = ret->lower_is_better ? -1 : 1;
-    /* The newest trials of a long run are sample enough for the bootstrap. */
-    size_t na = a->count < COMPARISON_SAMPLE ? a->count : COMPARISON_SAMPLE;
+    compare_means(config, s, ret);
+    if (sort_doubles(a->values, a->count) != 0 || sort_doubles(b->values, b->count) != 0)
+        return -1;
     ret->equal = a->count < b->count ? a->count : b->count;
     for (int arm = 0; arm < ARM_COUNT && ret->equal > 0; arm++)
         ret->best_of[arm] =
             sign * stats_expected_best(s[arm].values, s[arm].count, ret->equal);
-    ret->has_difference = stats_bootstrap_difference(
-        a->values + (a->count - na), na, b->values, b->count, 0.95, COMPARISON_ROUNDS,
-        config->seed, &ret->difference);
     ret->has_test =
         stats_mann_whitney(a->values, a->count, b->values, b->count, &ret->test);
     if (ret->equal < COMPARISON_LEAST || !ret->has_difference || !ret->has_test ||
         ret->test.p >= 0.05)
-        return;
+        return 0;
     if (ret->difference.low > 0)
         ret->verdict = COMPARISON_BETTER;
     else if (ret->difference.high < 0)
         ret->verdict = COMPARISON_WORSE;
+    return 0;
 }
 
 int comparison_make(const struct ledger *l, const struct config *config,
@@ -83,15 +103,15 @@ int comparison_make(const struct ledger *l, const struct config *config,
         ret->arms[arm] = (struct comparison_arm){.best = NAN, .mean = NAN, .best_id = -1};
         samples[arm].values = malloc(count * sizeof *samples[arm].values);
     }
-    int status = samples[0].values && samples[1].values
-                     ? 0
-                     : error_set(err, ERROR_SYSTEM, "no memory for %zu trials", count);
+    int status = samples[0].values && samples[1].values ? 0 : -1;
     if (status == 0)
         collect(l, ret->lower_is_better, ret, samples);
-    if (status == 0 && config->control.share > 0)
-        compare(config, samples, ret);
-    else
+    if (config->control.share <= 0)
         ret->verdict = COMPARISON_NO_CONTROL;
+    else if (status == 0)
+        status = compare(config, samples, ret);
+    if (status != 0)
+        status = error_set(err, ERROR_SYSTEM, "no memory for %zu trials", count);
     for (int arm = 0; arm < ARM_COUNT; arm++)
         free(samples[arm].values);
     return status;

@@ -20,7 +20,10 @@ enum comparison_verdict {
     COMPARISON_WORSE
 };
 
-enum { COMPARISON_LEAST = 8 }; /* trained trials an arm, below which nothing is claimed */
+enum {
+    COMPARISON_LEAST = 8,    /* trained trials an arm, below which nothing is claimed */
+    COMPARISON_SAMPLE = 4000 /* newest ones of an arm that the bootstrap resamples */
+};
 
 struct comparison_arm {
     uint64_t trained, failed, saved;
@@ -34,7 +37,8 @@ struct comparison {
     uint64_t equal;           /* trials of each arm that the best is compared over */
     double best_of[ARM_COUNT]; /* expected best of `equal` trials; NAN when 0 */
     bool has_difference, has_test;
-    struct stats_interval difference; /* mean(search) - mean(control), 95 % */
+    struct stats_interval difference; /* mean(search) - mean(control) of the newest
+                                         COMPARISON_SAMPLE trained ones each, 95 % */
     struct stats_mann_whitney test;
     bool lower_is_better;
 };

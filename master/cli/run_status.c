@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/sort.h"
 #include "master/run_folder.h"
 
 enum { STATUS_FILE_MAX = 64 << 20 };
@@ -57,15 +58,6 @@ static bool is_over(const struct trial *t)
     return t->state == TRIAL_DONE || t->state == TRIAL_FAILED || t->state == TRIAL_SAVED;
 }
 
-static int compare_finished(const void *a, const void *b)
-{
-    const struct trial *x = *(const struct trial *const *)a;
-    const struct trial *y = *(const struct trial *const *)b;
-    if (x->finished_at != y->finished_at)
-        return x->finished_at < y->finished_at ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
 static int compare_places(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
@@ -88,30 +80,55 @@ static int count_busy(const struct ledger *l, uint64_t *places)
     return busy;
 }
 
-/* Feed the trials that are over to the sums of the live line, in the order of their end. */
-static int note_trials(struct engine *e, struct run_status *s, struct error *err)
+/* The trials that are over, and their count; NULL when memory is gone. Caller frees. */
+static const struct trial **collect_over(const struct ledger *l, struct run_status *s,
+                                         size_t *ret_count)
 {
-    const struct ledger *l = engine_ledger(e);
     size_t all = (size_t)ledger_count(l), count = 0;
     const struct trial **over = malloc((all + 1) * sizeof *over);
-    uint64_t *places = malloc((all + 1) * sizeof *places);
-    int status = over && places ? 0 : error_set(err, ERROR_SYSTEM, "no memory for %zu trials",
-                                                all);
-    for (uint64_t id = 0; id < all && status == 0; id++) {
+    for (uint64_t id = 0; id < all && over; id++) {
         const struct trial *t = ledger_trial(l, id);
         s->states[t->state]++;
         if (is_over(t))
             over[count++] = t;
     }
-    if (status == 0) {
-        qsort(over, count, sizeof *over, compare_finished);
-        s->busy = s->state == RUN_RUNNING ? count_busy(l, places) : 0;
-    }
-    for (size_t i = 0; i < count; i++) {
-        progress_note(&s->progress, over[i]);
-        if (s->state == RUN_RUNNING && over[i]->finished_at < s->progress.started)
+    *ret_count = count;
+    return over;
+}
+
+/* Feed them to the sums of the live line, in the order of their end. */
+static int note_over(const struct trial *const *over, size_t count, struct run_status *s)
+{
+    double *ends = malloc((count + 1) * sizeof *ends);
+    size_t *order = malloc((count + 1) * sizeof *order);
+    int status = ends && order ? 0 : -1;
+    for (size_t i = 0; i < count && status == 0; i++)
+        ends[i] = isnan(over[i]->finished_at) ? 0 : over[i]->finished_at;
+    if (status == 0)
+        status = sort_order(ends, count, order);
+    for (size_t i = 0; i < count && status == 0; i++) {
+        const struct trial *t = over[order[i]];
+        progress_note(&s->progress, t);
+        if (s->state == RUN_RUNNING && t->finished_at < s->progress.started)
             s->progress.over_before++;
     }
+    free(ends);
+    free(order);
+    return status;
+}
+
+static int note_trials(struct engine *e, struct run_status *s, struct error *err)
+{
+    const struct ledger *l = engine_ledger(e);
+    size_t count = 0;
+    const struct trial **over = collect_over(l, s, &count);
+    uint64_t *places = malloc((s->states[TRIAL_RUNNING] + 1) * sizeof *places);
+    int status = over && places ? note_over(over, count, s) : -1;
+    if (status == 0)
+        s->busy = s->state == RUN_RUNNING ? count_busy(l, places) : 0;
+    else
+        status = error_set(err, ERROR_SYSTEM, "no memory for %llu trials",
+                           (unsigned long long)ledger_count(l));
     free(over);
     free(places);
     return status;

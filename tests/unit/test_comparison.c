@@ -144,6 +144,21 @@ START_TEST(failed_and_saved_trials_are_no_evidence)
 }
 END_TEST
 
+START_TEST(the_difference_is_that_of_the_newest_of_both)
+{
+    setup_run("val_accuracy", 0.5);
+    add_many(ARM_SEARCH, 100, 0.1);
+    add_many(ARM_CONTROL, 100, 0.1);
+    add_many(ARM_SEARCH, COMPARISON_SAMPLE, 0.7);
+    add_many(ARM_CONTROL, COMPARISON_SAMPLE, 0.5);
+    struct comparison c = finish("Yes: the search");
+    ck_assert_double_eq_tol(c.difference.estimate, 0.2, 0.004);
+    ck_assert_uint_eq(c.equal, 100 + COMPARISON_SAMPLE);
+    ck_assert_double_lt(c.arms[ARM_CONTROL].mean, 0.598);
+}
+END_TEST
+
 UNIT_MAIN("comparison", an_empty_run_cannot_tell, without_control_nothing_is_said,
           too_few_or_alike_is_no_evidence, a_clear_difference_is_told_either_way,
-          of_a_loss_less_is_better, failed_and_saved_trials_are_no_evidence)
+          of_a_loss_less_is_better, failed_and_saved_trials_are_no_evidence,
+          the_difference_is_that_of_the_newest_of_both)
