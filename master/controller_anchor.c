@@ -124,10 +124,11 @@ void controller_anchor_decide(struct controller_run *run, size_t t, size_t r)
     project(c, r, n);
     mix(c, t, r, n);
     for (size_t j = 0; j < n; j++) {
-        float logit = score(c, c->tape.mixed + j * c->lstm.width), slope = 1;
+        float logit[LSTM_LANES] = {score(c, c->tape.mixed + j * c->lstm.width)};
+        float slope = 1;
         if (controller_squashes(c))
-            controller_squash(c, &logit, &slope, 1);
-        double z = (double)logit, p = 1 / (1 + exp(-z));
+            controller_squash(c, logit, &slope, 1);
+        double z = (double)logit[0], p = 1 / (1 + exp(-z));
         bits[j] = row->given ? row->given->tokens[s->position + j]
                              : (double)rng_float(&row->rng) < p;
         count_bit(run, row, z, p, bits[j], dlogits ? dlogits + j : NULL);

@@ -184,7 +184,7 @@ void controller_share_step(struct controller *c, size_t t, size_t rows);
 int controller_run(struct controller_run *run, size_t *ret_steps, struct error *err);
 
 /* controller_choice.c: do logits differ from what the heads give? Then: make n logits of
- * z in place; slope: their derivatives. */
+ * z in place; slope: their n derivatives. z is padded to whole vectors. */
 bool controller_squashes(const struct controller *c);
 bool controller_may_squash(const struct controller *c); /* when not plain */
 void controller_squash(const struct controller *c, float *z, float *slope, size_t n);

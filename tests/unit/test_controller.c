@@ -158,7 +158,8 @@ START_TEST(samples_follow_the_probabilities)
 END_TEST
 
 /* Depths are mixed, so that rows end at different steps, and n exceeds a chunk. */
-static void check_gradient(bool skip, int layers, int hidden, double weight)
+static void check_gradient(bool skip, int layers, int hidden, double weight,
+                           double temperature)
 {
     enum { N = 40 };
     static struct architecture a[N];
@@ -169,6 +170,8 @@ static void check_gradient(bool skip, int layers, int hidden, double weight)
     config.search.controller.layers = layers;
     config.search.controller.hidden = hidden;
     config.search.controller.init = 0.4;
+    config.search.controller.temperature = temperature;
+    config.search.controller.tanh_constant = temperature > 1 ? 2 : 0;
     rig_init(&g, &config);
     for (uint64_t i = 0; i < N; i++) {
         ck_assert_int_eq(
@@ -183,10 +186,11 @@ static void check_gradient(bool skip, int layers, int hidden, double weight)
 
 START_TEST(gradient_matches_finite_differences)
 {
-    check_gradient(false, 2, 35, 0);
-    check_gradient(false, 1, 5, 0.7);
-    check_gradient(true, 2, 35, 0);
-    check_gradient(true, 3, 17, 0.5);
+    check_gradient(false, 2, 35, 0, 1);
+    check_gradient(false, 1, 5, 0.7, 1);
+    check_gradient(true, 2, 35, 0, 1);
+    check_gradient(true, 3, 17, 0.5, 1);
+    check_gradient(true, 2, 35, 0.1, 3);
 }
 END_TEST
 
