@@ -31,3 +31,9 @@ const char *trial_failure_name(int failure)
                                         "protocol", "nan",     "lost", "start"};
     return NAME_OF(names, failure);
 }
+
+const char *trial_checkpoint_name(int checkpoint)
+{
+    static const char *const names[] = {"saved", "suspended", "continued", "refused"};
+    return NAME_OF(names, checkpoint);
+}

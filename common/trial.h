@@ -34,6 +34,14 @@ enum trial_failure {
     FAILURE_START = 7     /* the trainer could not be started */
 };
 
+/* What became of the state of a running trial. Part of the file format: append only. */
+enum trial_checkpoint {
+    CHECKPOINT_SAVED = 0,     /* and it goes on */
+    CHECKPOINT_SUSPENDED = 1, /* and its attempt ended with that, without a result */
+    CHECKPOINT_CONTINUED = 2, /* an attempt goes on from it */
+    CHECKPOINT_REFUSED = 3    /* an attempt could not use it and began anew */
+};
+
 enum { TRIAL_MAX_EPOCHS = 10000, TRIAL_REASON = 1024, TRIAL_KERNELS = 32 };
 
 /* One epoch of a curve; NAN where the trainer did not report a value. */
@@ -69,5 +77,6 @@ struct trial {
 const char *trial_state_name(int state);
 const char *trial_arm_name(int arm);         /* "search", "control" */
 const char *trial_failure_name(int failure); /* "trainer", "timeout", ... */
+const char *trial_checkpoint_name(int checkpoint); /* "saved", "suspended", ... */
 
 #endif

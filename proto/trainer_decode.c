@@ -14,14 +14,29 @@
 #include "proto/json_scan.h"
 
 enum field {
-    FIELD_TYPE, FIELD_PROTOCOL, FIELD_NAME, FIELD_VERSION, FIELD_QUEUE, FIELD_TRIAL,
-    FIELD_ATTEMPT, FIELD_EPOCH, FIELD_METRICS, FIELD_SECONDS, FIELD_STATUS, FIELD_PARAMS,
-    FIELD_FLOPS, FIELD_REASON, FIELD_KERNELS, FIELD_COUNT
+    FIELD_TYPE,
+    FIELD_PROTOCOL,
+    FIELD_NAME,
+    FIELD_VERSION,
+    FIELD_QUEUE,
+    FIELD_TRIAL,
+    FIELD_ATTEMPT,
+    FIELD_EPOCH,
+    FIELD_METRICS,
+    FIELD_SECONDS,
+    FIELD_STATUS,
+    FIELD_PARAMS,
+    FIELD_FLOPS,
+    FIELD_REASON,
+    FIELD_KERNELS,
+    FIELD_CHECKPOINTS,
+    FIELD_COUNT
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    "type",    "protocol", "name",   "version", "queue", "trial",  "attempt", "epoch",
-    "metrics", "seconds",  "status", "params",  "flops", "reason", "kernels",
+    "type",    "protocol", "name",    "version",     "queue",  "trial",
+    "attempt", "epoch",    "metrics", "seconds",     "status", "params",
+    "flops",   "reason",   "kernels", "checkpoints",
 };
 
 enum { QUEUE_MAX = 1024, EXCERPT = 60 };
@@ -109,6 +124,19 @@ static int get_text(const struct line *l, enum field field, char *ret, size_t si
     if (json_scan_peek(&s) != '"')
         return fail_kind(l, field_names[field], s, "a string");
     json_scan_string(&s, ret, size);
+    return 0;
+}
+
+/* true or false; absent leaves ret as it is. */
+static int get_flag(const struct line *l, enum field field, int *ret)
+{
+    if (!l->values[field])
+        return 0;
+    struct json_scan s = at_value(l, l->values[field]);
+    char first = json_scan_peek(&s);
+    if (first != 't' && first != 'f')
+        return fail_kind(l, field_names[field], s, "true or false");
+    *ret = first == 't';
     return 0;
 }
 
@@ -243,6 +271,8 @@ static int get_ready(const struct line *l, struct trainer_line *ret)
         rc = get_text(l, FIELD_KERNELS, ret->kernels, sizeof ret->kernels);
     if (rc == 0 && l->values[FIELD_QUEUE])
         rc = get_integer(l, FIELD_QUEUE, 0, QUEUE_MAX, &queue);
+    if (rc == 0)
+        rc = get_flag(l, FIELD_CHECKPOINTS, &ret->checkpoints);
     ret->queue = (int32_t)queue;
     snprintf(ret->name, sizeof ret->name, "%s%s%s", name, *version ? " " : "", version);
     return rc;
@@ -297,6 +327,41 @@ static int get_result(const struct line *l, const char *metric, struct trainer_l
     return rc;
 }
 
+/* What a status is called, or -1. */
+static int find_checkpoint(const char *name)
+{
+    for (int i = CHECKPOINT_SAVED; i <= CHECKPOINT_REFUSED; i++)
+        if (strcmp(trial_checkpoint_name(i), name) == 0)
+            return i;
+    return -1;
+}
+
+static int get_checkpoint(const struct line *l, struct trainer_line *ret)
+{
+    char status[32] = "";
+    int64_t epoch = 0;
+    int rc = get_trial(l, ret);
+    if (rc == 0 && !l->values[FIELD_STATUS])
+        rc = fail_missing(l, FIELD_STATUS);
+    if (rc == 0)
+        rc = get_text(l, FIELD_STATUS, status, sizeof status);
+    if (rc < 0)
+        return rc;
+    ret->checkpoint = find_checkpoint(status);
+    if (ret->checkpoint < 0)
+        return error_set(l->err, ERROR_PEER,
+                         "checkpoint: \"status\" is \"%s\", allowed are \"saved\", "
+                         "\"suspended\", \"continued\" and \"refused\"",
+                         status);
+    if (ret->checkpoint == CHECKPOINT_REFUSED)
+        return get_text(l, FIELD_REASON, ret->reason, sizeof ret->reason);
+    rc = get_integer(l, FIELD_EPOCH, 0, TRIAL_MAX_EPOCHS, &epoch);
+    if (rc == 0)
+        rc = get_amount(l, FIELD_SECONDS, &ret->seconds);
+    ret->epoch = (uint32_t)epoch;
+    return rc;
+}
+
 static int get_line(struct line *l, const char *metric, struct trainer_line *ret)
 {
     char type[32] = "";
@@ -319,8 +384,13 @@ static int get_line(struct line *l, const char *metric, struct trainer_line *ret
         ret->type = TRAINER_READY;
         return get_ready(l, ret);
     }
+    if (strcmp(type, "checkpoint") == 0) {
+        ret->type = TRAINER_CHECKPOINT;
+        return get_checkpoint(l, ret);
+    }
     return error_set(l->err, ERROR_PEER,
-                     "the line's type is \"%s\", allowed are ready, progress and result",
+                     "the line's type is \"%s\", allowed are ready, progress, result and "
+                     "checkpoint",
                      type);
 }
 
@@ -331,7 +401,7 @@ static void line_init(struct trainer_line *t)
     t->name[0] = t->kernels[0] = t->reason[0] = '\0';
     t->epoch = 0;
     t->values = (struct trial_epoch){NAN, NAN, NAN, NAN, NAN, NAN};
-    t->has_metrics = t->failed = t->not_finite = 0;
+    t->has_metrics = t->failed = t->not_finite = t->checkpoints = t->checkpoint = 0;
     t->seconds = t->params = t->flops = NAN;
 }
 

@@ -19,7 +19,8 @@ static char *take_text(struct bytes *b)
 }
 
 char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
-                          const char *architecture_json, const char *hyperparameters_json)
+                          const char *architecture_json, const char *hyperparameters_json,
+                          const struct trainer_checkpoint *checkpoint)
 {
     struct bytes b;
     bytes_init(&b);
@@ -34,20 +35,37 @@ char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
     json_put_raw(&b, ",\"hyperparameters\":");
     json_put_raw(&b, hyperparameters_json && *hyperparameters_json ? hyperparameters_json
                                                                    : "{}");
+    if (checkpoint && checkpoint->path) {
+        json_put_raw(&b, ",\"checkpoint\":");
+        json_put_string(&b, checkpoint->path);
+        json_put_raw(&b, ",\"checkpoint_every\":");
+        json_put_double(&b, checkpoint->every);
+    }
+    json_put_raw(&b, "}");
+    return take_text(&b);
+}
+
+/* {"type":...,"trial":ID,"attempt":N} */
+static char *encode_attempt(const char *start, uint64_t trial, int attempt)
+{
+    struct bytes b;
+    bytes_init(&b);
+    json_put_raw(&b, start);
+    json_put_integer(&b, (int64_t)trial);
+    json_put_raw(&b, ",\"attempt\":");
+    json_put_integer(&b, attempt);
     json_put_raw(&b, "}");
     return take_text(&b);
 }
 
 char *trainer_encode_cancel(uint64_t trial, int attempt)
 {
-    struct bytes b;
-    bytes_init(&b);
-    json_put_raw(&b, "{\"type\":\"cancel\",\"trial\":");
-    json_put_integer(&b, (int64_t)trial);
-    json_put_raw(&b, ",\"attempt\":");
-    json_put_integer(&b, attempt);
-    json_put_raw(&b, "}");
-    return take_text(&b);
+    return encode_attempt("{\"type\":\"cancel\",\"trial\":", trial, attempt);
+}
+
+char *trainer_encode_checkpoint(uint64_t trial, int attempt)
+{
+    return encode_attempt("{\"type\":\"checkpoint\",\"trial\":", trial, attempt);
 }
 
 char *trainer_encode_stop(void)

@@ -8,25 +8,46 @@
  *         seed: of the run (splits the data); each task has its own
  *     {"type":"task","trial":ID,"attempt":N,"seed":S,"architecture":{...},
  *      "hyperparameters":{...}}
+ *         and, for a trainer that said "checkpoints":
+ *      "checkpoint":PATH,"checkpoint_every":S
+ *         where the trial's state is kept. A file that is there already continues the
+ *         trial, whichever attempt left it
+ *     {"type":"checkpoint","trial":ID,"attempt":N}
+ *         the run stops: save the state and end this attempt without a result
  *     {"type":"cancel","trial":ID,"attempt":N}
  *     {"type":"stop"}                      end of file on standard input means the same
  *   trainer -> agent
- *     {"type":"ready","protocol":1,"name":TEXT,"version":TEXT,"kernels":TEXT,"queue":N}
+ *     {"type":"ready","protocol":1,"name":TEXT,"version":TEXT,"kernels":TEXT,"queue":N,
+ *      "checkpoints":true}
  *         kernels: what computes ("avx2"), cut to 31 bytes; with the same, the same seed
  *         gives the same bits; absent: not known
  *         queue: tasks it can be sent ahead of the running one, 0 when absent
+ *         checkpoints: it can save the state of a trial, and continue from it
  *     {"type":"progress","trial":ID,"attempt":N,"epoch":E,"metrics":{"train_loss":...,
  *      "train_accuracy":...,"val_loss":...,"val_accuracy":...,"lr":...},"seconds":S}
  *     {"type":"result","trial":ID,"attempt":N,"status":"ok","metrics":{...},
  *      "params":N,"flops":N,"seconds":S}
  *     {"type":"result","trial":ID,"attempt":N,"status":"failed","reason":TEXT}
+ *     {"type":"checkpoint","trial":ID,"attempt":N,"status":"saved","epoch":E,"seconds":S}
+ *         status is "saved" (and goes on training), "suspended" (saved as the agent
+ * asked, and the attempt is over), "continued" (first line of an attempt that goes on
+ * from a file) or "refused" (likewise of one that cannot use the file, with "reason", and
+ * begins anew). epoch: epochs that are over; seconds: training time of the trial behind
+ * that state, all attempts together
+ *
+ * A state is written under another name, synced and renamed to PATH: a file there is
+ * whole, whatever happened. It holds the curve too: an attempt that continues reports the
+ * epochs that were over once more, right after "continued". Its result's seconds are
+ * those of the whole trial. A trainer that cannot save says nothing and goes on. Asked
+ * for a trial whose result has just been sent, it does nothing.
  *
  * A trainer that reports no progress but a result with metrics counts as one epoch. The
- * sections "task", "trainer" and "reward" of hello are the effective configuration as JSON,
- * of "trainer" what applies: {"builtin":{...}} or {"command":[...]}. Every number must be
- * finite where it is used as the reward; NaN/Infinity/null is FAILURE_NAN. Unknown fields are
- * ignored; unknown types, other trials or attempts are FAILURE_PROTOCOL. Numbers: ids and
- * seeds are integers below 2^63 (of a larger seed the highest bit is dropped). */
+ * sections "task", "trainer" and "reward" of hello are the effective configuration as
+ * JSON, of "trainer" what applies: {"builtin":{...}} or {"command":[...]}. Every number
+ * must be finite where it is used as the reward; NaN/Infinity/null is FAILURE_NAN.
+ * Unknown fields are ignored; unknown types, other trials or attempts are
+ * FAILURE_PROTOCOL. Numbers: ids and seeds are integers below 2^63 (of a larger seed the
+ * highest bit is dropped). */
 #ifndef ARCHWAY_PROTO_TRAINER_PROTOCOL_H
 #define ARCHWAY_PROTO_TRAINER_PROTOCOL_H
 
@@ -39,7 +60,12 @@
 
 enum { TRAINER_PROTOCOL = 1, TRAINER_LINE_MAX = 1 << 20 };
 
-enum trainer_line_type { TRAINER_READY, TRAINER_PROGRESS, TRAINER_RESULT };
+enum trainer_line_type {
+    TRAINER_READY,
+    TRAINER_PROGRESS,
+    TRAINER_RESULT,
+    TRAINER_CHECKPOINT
+};
 
 /* A decoded line of a trainer. */
 struct trainer_line {
@@ -49,21 +75,29 @@ struct trainer_line {
     int32_t queue;               /* ready */
     char name[256];              /* ready: name and version */
     char kernels[TRIAL_KERNELS]; /* ready; "": not said */
-    uint32_t epoch;              /* progress */
+    int checkpoints;             /* ready: it can save states */
+    int checkpoint;              /* checkpoint: enum trial_checkpoint */
+    uint32_t epoch;              /* progress; checkpoint: epochs that are over */
     struct trial_epoch values;   /* progress; result: last values when it has metrics */
     int has_metrics;             /* progress, result: at least one value of `values` */
     int not_finite;              /* progress, result: the reward metric is there but NaN,
                                     infinite or null: FAILURE_NAN */
     int failed;                  /* result */
-    double seconds, params, flops; /* result; NAN when absent */
-    char reason[TRIAL_REASON]; /* result, failed */
+    double seconds, params, flops; /* result (seconds: checkpoint too); NAN when absent */
+    char reason[TRIAL_REASON];     /* result, failed; checkpoint, refused */
 };
 
 /* Lines for a trainer, without the newline. Caller frees; NULL when memory is gone. The JSON
  * texts must be on one line; NULL and "" count as {}. */
 char *trainer_encode_hello(const struct config *config, int slot, const char *cache);
+struct trainer_checkpoint {
+    const char *path; /* NULL: none */
+    double every;     /* seconds between two states that are saved unasked; 0: never */
+};
 char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
-                          const char *architecture_json, const char *hyperparameters_json);
+                          const char *architecture_json, const char *hyperparameters_json,
+                          const struct trainer_checkpoint *checkpoint);
+char *trainer_encode_checkpoint(uint64_t trial, int attempt);
 char *trainer_encode_cancel(uint64_t trial, int attempt);
 char *trainer_encode_stop(void);
 

@@ -130,6 +130,32 @@ static int get_attempt(const json_t *line, struct trainer_order *ret, struct err
     return rc;
 }
 
+/* Where the state of the trial is kept; nothing when the agent does not say. */
+static int get_checkpoint(const json_t *line, struct trainer_order *ret,
+                          struct error *err)
+{
+    const json_t *path = json_object_get(line, "checkpoint");
+    const json_t *every = json_object_get(line, "checkpoint_every");
+    if (!path)
+        return 0;
+    size_t size = json_string_length(path);
+    if (!json_is_string(path) || size == 0 || size >= CONFIG_PATH ||
+        strlen(json_string_value(path)) != size)
+        return error_set(
+            err, ERROR_PEER,
+            "line of the agent: \"checkpoint\" must be a path of 1 to %d bytes",
+            CONFIG_PATH - 1);
+    if (every && !(json_is_number(every) && json_number_value(every) >= 0))
+        return error_set(err, ERROR_PEER,
+                         "line of the agent: \"checkpoint_every\" must be a number of "
+                         "seconds, 0 and more");
+    ret->checkpoint_every = every ? json_number_value(every) : 0;
+    ret->checkpoint = strdup(json_string_value(path));
+    return ret->checkpoint
+               ? 0
+               : error_set(err, ERROR_SYSTEM, "no memory for a line of the agent");
+}
+
 static int get_task(const json_t *line, struct trainer_order *ret, struct error *err)
 {
     json_int_t seed = 0;
@@ -140,6 +166,8 @@ static int get_task(const json_t *line, struct trainer_order *ret, struct error 
         rc = get_object(line, "architecture", false, &ret->architecture, err);
     if (rc == 0)
         rc = get_object(line, "hyperparameters", true, &ret->hyperparameters, err);
+    if (rc == 0)
+        rc = get_checkpoint(line, ret, err);
     ret->seed = (uint64_t)seed;
     return rc;
 }
@@ -160,6 +188,10 @@ static int get_order(const json_t *line, struct config *config, struct trainer_o
     }
     if (strcmp(type, "cancel") == 0) {
         ret->type = ORDER_CANCEL;
+        return get_attempt(line, ret, err);
+    }
+    if (strcmp(type, "checkpoint") == 0) {
+        ret->type = ORDER_CHECKPOINT;
         return get_attempt(line, ret, err);
     }
     if (strcmp(type, "stop") == 0) {
@@ -196,6 +228,8 @@ void trainer_order_fini(struct trainer_order *order)
         return;
     json_decref(order->architecture);
     json_decref(order->hyperparameters);
+    free(order->checkpoint);
+    order->checkpoint = NULL;
     order->architecture = order->hyperparameters = NULL;
 }
 

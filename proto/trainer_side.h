@@ -13,17 +13,25 @@
 #include "common/error.h"
 #include "common/trial.h"
 
-enum trainer_order_type { ORDER_HELLO, ORDER_TASK, ORDER_CANCEL, ORDER_STOP };
+enum trainer_order_type {
+    ORDER_HELLO,
+    ORDER_TASK,
+    ORDER_CANCEL,
+    ORDER_STOP,
+    ORDER_CHECKPOINT
+};
 
 /* A decoded line of the agent. */
 struct trainer_order {
     enum trainer_order_type type;
     int32_t slot;            /* hello */
-    uint64_t trial;          /* task, cancel */
-    int32_t attempt;         /* task, cancel */
+    uint64_t trial;          /* task, cancel, checkpoint */
+    int32_t attempt;         /* task, cancel, checkpoint */
     uint64_t seed;           /* task */
     json_t *architecture;    /* task: an object as space_to_json writes it; owned */
     json_t *hyperparameters; /* task: an object, empty when absent; owned */
+    char *checkpoint;        /* task: file of its state, NULL when absent; owned */
+    double checkpoint_every; /* task: seconds between states saved unasked; 0: never */
 };
 
 /* Decode one line of size bytes, without its newline; call trainer_order_fini afterwards.
@@ -48,6 +56,10 @@ int trainer_side_override(struct config *config, const json_t *hyperparameters,
  * `kernels` where it is not known what computes. */
 void trainer_side_encode_ready(const char *name, const char *version, const char *kernels,
                                int queue, struct bytes *out);
+/* What became of a state: enum trial_checkpoint. reason: of a refusal, else NULL. */
+void trainer_side_encode_checkpoint(uint64_t trial, int attempt, int checkpoint,
+                                    uint32_t epoch, double seconds, const char *reason,
+                                    struct bytes *out);
 void trainer_side_encode_progress(uint64_t trial, int attempt, uint32_t epoch,
                                   const struct trial_epoch *values, struct bytes *out);
 void trainer_side_encode_result(uint64_t trial, int attempt,

@@ -23,7 +23,7 @@ void trainer_side_encode_ready(const char *name, const char *version, const char
     }
     json_put_raw(out, ",\"queue\":");
     json_put_integer(out, queue);
-    json_put_raw(out, "}\n");
+    json_put_raw(out, ",\"checkpoints\":true}\n");
 }
 
 static void put_attempt(struct bytes *out, const char *start, uint64_t trial, int attempt)
@@ -80,6 +80,23 @@ void trainer_side_encode_result(uint64_t trial, int attempt,
     put_field(out, ",\"params\":", params);
     put_field(out, ",\"flops\":", flops);
     put_field(out, ",\"seconds\":", seconds);
+    json_put_raw(out, "}\n");
+}
+
+void trainer_side_encode_checkpoint(uint64_t trial, int attempt, int checkpoint,
+                                    uint32_t epoch, double seconds, const char *reason,
+                                    struct bytes *out)
+{
+    put_attempt(out, "{\"type\":\"checkpoint\",\"trial\":", trial, attempt);
+    json_put_raw(out, ",\"status\":");
+    json_put_string(out, trial_checkpoint_name(checkpoint));
+    json_put_raw(out, ",\"epoch\":");
+    json_put_integer(out, epoch);
+    put_field(out, ",\"seconds\":", seconds);
+    if (reason) {
+        json_put_raw(out, ",\"reason\":");
+        json_put_string(out, reason);
+    }
     json_put_raw(out, "}\n");
 }
 

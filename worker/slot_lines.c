@@ -146,6 +146,10 @@ static bool take_line(struct slot *s, const char *text, size_t size, struct erro
                   s->sent ? " while another was its turn" : ", which it was not given");
         return false;
     }
+    if (line.type == TRAINER_CHECKPOINT) {
+        error_set(err, ERROR_PEER, "the trainer spoke of a checkpoint, and was given none");
+        return false;
+    }
     return line.type == TRAINER_PROGRESS ? take_progress(s, t, &line, err)
                                          : take_result(s, t, &line, err);
 }

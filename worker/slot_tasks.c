@@ -191,8 +191,9 @@ bool slot_tasks_send(struct slot *s, double now)
     while (t && t->sent)
         t = t->next;
     for (; t && s->sent <= s->ahead; t = t->next) {
-        char *line = trainer_encode_task(t->task.trial, t->task.attempt, t->task.seed,
-                                         t->task.architecture, t->task.hyperparameters);
+        char *line =
+            trainer_encode_task(t->task.trial, t->task.attempt, t->task.seed,
+                                t->task.architecture, t->task.hyperparameters, NULL);
         bool ok = line && line_writer_put(&s->to, line);
         free(line);
         if (!ok)

@@ -24,6 +24,7 @@
 struct task {
     struct trainer_order order;
     bool cancelled;
+    bool suspend; /* save the state and end without a result */
 };
 
 struct trainer_loop {
@@ -52,13 +53,24 @@ static int take_task(struct trainer_loop *loop, struct trainer_order *order,
     return 0;
 }
 
-/* An unknown task is one whose result has just been sent. */
-static void cancel_task(struct trainer_loop *loop, const struct trainer_order *order)
+/* NULL: its result has just been sent. */
+static struct task *find_task(struct trainer_loop *loop,
+                              const struct trainer_order *order)
 {
     for (int i = 0; i < loop->task_count; i++)
         if (loop->tasks[i].order.trial == order->trial &&
             loop->tasks[i].order.attempt == order->attempt)
-            loop->tasks[i].cancelled = true;
+            return &loop->tasks[i];
+    return NULL;
+}
+
+static void mark_task(struct trainer_loop *loop, const struct trainer_order *order)
+{
+    struct task *task = find_task(loop, order);
+    if (task && order->type == ORDER_CANCEL)
+        task->cancelled = true;
+    else if (task && task->order.checkpoint)
+        task->suspend = true;
 }
 
 static void drop_first(struct trainer_loop *loop)
@@ -85,7 +97,7 @@ static int handle(struct trainer_loop *loop, struct trainer_order *order,
     else if (order->type == ORDER_TASK)
         return take_task(loop, order, err);
     else
-        cancel_task(loop, order);
+        mark_task(loop, order);
     return 0;
 }
 
@@ -139,7 +151,8 @@ static bool watch_orders(void *context)
 {
     struct trainer_loop *loop = context;
     loop->status = read_orders(loop, false, &loop->error);
-    return loop->status || loop->stop || loop->tasks[0].cancelled;
+    return loop->status || loop->stop || loop->tasks[0].cancelled ||
+           loop->tasks[0].suspend;
 }
 
 static int start(struct trainer_loop *loop, struct error *err)
@@ -175,12 +188,16 @@ static int answer_cancelled(struct trainer_loop *loop, int epochs, struct error 
 
 static int run_first(struct trainer_loop *loop, struct error *err)
 {
-    struct training_watch watch = {watch_orders, loop};
     struct task *task = &loop->tasks[0];
+    const struct trainer_trial_setup setup = {.config = &loop->config,
+                                              .data = loop->data,
+                                              .order = &task->order,
+                                              .watch = {watch_orders, loop},
+                                              .suspend = &task->suspend,
+                                              .output = &loop->output};
     int epochs = 0, status = 1;
     if (!task->cancelled)
-        status = trainer_trial_run(&loop->config, loop->data, &task->order, &watch,
-                                   &loop->output, &epochs, err);
+        status = trainer_trial_run(&setup, &epochs, err);
     if (loop->status)
         status = error_set(err, loop->status, "%s", loop->error.text);
     else if (loop->stop)

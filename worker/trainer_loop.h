@@ -15,7 +15,8 @@ enum { TRAINER_LOOP_QUEUE = 4 };
  *
  * While a task is trained, orders are read between its batches without waiting: a
  * cancelled task ends with the batch and is answered as failed, in the order of the
- * tasks; stop and the end of the input end everything at once, without a result.
+ * tasks; one whose state is asked for ends likewise once that is saved; stop and the end
+ * of the input end everything at once, without a result.
  *
  * Returns 0 when told to stop; ERROR_PEER when the agent breaks the protocol, ERROR_INPUT
  * when the data or the kernels of the hello cannot be used, ERROR_SYSTEM when the agent

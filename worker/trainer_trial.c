@@ -5,61 +5,186 @@
  * the reason, and not trained to its end: no later epoch can bring the numbers back. */
 #include "worker/trainer_trial.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/space/conv_chain.h"
+#include "worker/checkpoint.h"
 
 struct trial_run {
+    const struct trainer_trial_setup *setup;
     const struct trainer_order *order;
-    const struct training_watch *watch;
     struct trainer_output *output;
     struct config config; /* with the task's hyperparameters */
     struct conv_chain chain;
     struct training training;
+    struct checkpoint checkpoint; /* what goes into the file beside the training */
+    double started, saved_at;     /* monotonic */
+    double seconds_before;        /* of earlier attempts */
 };
 
-static int prepare(struct trial_run *run, const struct dataset *data, struct error *err)
+static double seconds_of(const struct trial_run *run)
+{
+    return run->seconds_before + clock_now(&clock_system) - run->started;
+}
+
+static int say_checkpoint(struct trial_run *run, int what, const char *reason,
+                          struct error *err)
+{
+    trainer_side_encode_checkpoint(run->order->trial, run->order->attempt, what,
+                                   (uint32_t)run->training.position.epoch,
+                                   reason ? NAN : seconds_of(run), reason,
+                                   &run->output->lines);
+    return trainer_output_flush(run->output, err);
+}
+
+static int prepare_checkpoint(struct trial_run *run, struct error *err)
+{
+    int epochs = run->config.trainer.builtin.epochs;
+    struct checkpoint *c = &run->checkpoint;
+    if (!run->order->checkpoint)
+        return 0;
+    c->curve = calloc((size_t)epochs, sizeof *c->curve);
+    c->identity = checkpoint_identity(&run->config, &run->training, run->order);
+    return c->curve && c->identity
+               ? 0
+               : error_set(err, ERROR_SYSTEM, "no memory for the state of a trial");
+}
+
+static int prepare(struct trial_run *run, struct error *err)
 {
     int status = conv_chain_from_json(run->order->architecture, &run->chain, err);
     if (!status)
         status = trainer_side_override(&run->config, run->order->hyperparameters, err);
     if (!status)
-        status = training_init(&run->training, &run->config, data, &run->chain,
-                               run->order->seed, err);
-    return status;
+        status = training_init(&run->training, &run->config, run->setup->data,
+                               &run->chain, run->order->seed, err);
+    return status ? status : prepare_checkpoint(run, err);
 }
 
-enum train_outcome { TRAIN_DONE, TRAIN_STOPPED, TRAIN_FAILED, TRAIN_BROKEN };
+static void put_progress(struct trial_run *run, int epoch,
+                         const struct trial_epoch *values)
+{
+    trainer_side_encode_progress(run->order->trial, run->order->attempt,
+                                 (uint32_t)epoch + 1, values, &run->output->lines);
+}
 
-/* All epochs; `failure` says why when TRAIN_FAILED or TRAIN_BROKEN (the output is). */
+/* From the file, when there is one: its epochs are reported once more. */
+static int go_on(struct trial_run *run, struct error *err)
+{
+    struct error why = {0};
+    struct checkpoint *c = &run->checkpoint;
+    if (!run->order->checkpoint)
+        return 0;
+    int found = checkpoint_read(run->order->checkpoint, &run->training, c, &why);
+    if (found < 0) {
+        log_message(LOG_WARNING, "trainer: trial %llu begins anew: %s",
+                    (unsigned long long)run->order->trial, why.text);
+        return say_checkpoint(run, CHECKPOINT_REFUSED, why.text, err);
+    }
+    if (found == 0)
+        return 0;
+    run->seconds_before = c->seconds;
+    int status = say_checkpoint(run, CHECKPOINT_CONTINUED, NULL, err);
+    for (int epoch = 0; epoch < run->training.position.epoch; epoch++)
+        put_progress(run, epoch, &c->curve[epoch]);
+    return status ? status : trainer_output_flush(run->output, err);
+}
+
+/* Returns 0 when it is saved, 1 when it could not be, negative when the agent is gone. */
+static int save(struct trial_run *run, int what, struct error *err)
+{
+    struct error why = {0};
+    run->checkpoint.seconds = seconds_of(run);
+    run->saved_at = clock_now(&clock_system);
+    if (checkpoint_write(run->order->checkpoint, &run->training, &run->checkpoint,
+                         &why)) {
+        log_message(LOG_WARNING, "trainer: the state of trial %llu is not saved: %s",
+                    (unsigned long long)run->order->trial, why.text);
+        return 1;
+    }
+    return say_checkpoint(run, what, NULL, err);
+}
+
+enum train_outcome {
+    TRAIN_ON, /* it is not over */
+    TRAIN_DONE,
+    TRAIN_STOPPED,
+    TRAIN_SUSPENDED,
+    TRAIN_FAILED,
+    TRAIN_BROKEN
+};
+
+static int fail_diverged(const struct trial_run *run, int epoch,
+                         const struct trial_epoch *values, struct error *err)
+{
+    return error_set(err, ERROR_FAILED,
+                     "diverged in epoch %d of %d: the training loss is %g at learning "
+                     "rate %g",
+                     epoch + 1, run->config.trainer.builtin.epochs,
+                     (double)values->train_loss, (double)values->lr);
+}
+
+/* An epoch is over: say so, and save what is due. Not after the last one, when the result
+ * is as good as there. */
+static int close_epoch(struct trial_run *run, int epoch, const struct trial_epoch *values,
+                       struct error *err)
+{
+    put_progress(run, epoch, values);
+    int status = trainer_output_flush(run->output, err);
+    double every = run->order->checkpoint_every;
+    if (status || !run->order->checkpoint)
+        return status;
+    run->checkpoint.curve[epoch] = *values;
+    bool due = every > 0 && clock_now(&clock_system) - run->saved_at >= every &&
+               epoch + 1 < run->config.trainer.builtin.epochs;
+    status = due ? save(run, CHECKPOINT_SAVED, err) : 0;
+    return status < 0 ? status : 0;
+}
+
+/* The watch stopped it: for its state, or for good? */
+static enum train_outcome stopped(struct trial_run *run, struct error *failure)
+{
+    bool *suspend = run->setup->suspend;
+    if (!suspend || !*suspend)
+        return TRAIN_STOPPED;
+    *suspend = false;
+    int status = save(run, CHECKPOINT_SUSPENDED, failure);
+    return status < 0 ? TRAIN_BROKEN : status == 0 ? TRAIN_SUSPENDED : TRAIN_ON;
+}
+
+/* All epochs that are left; `failure` says why when TRAIN_FAILED or TRAIN_BROKEN (the
+ * output is). */
 static enum train_outcome train(struct trial_run *run, int *ret_epochs,
                                 struct error *failure)
 {
+    const int *epoch = &run->training.position.epoch;
     int epochs = run->config.trainer.builtin.epochs;
-    for (int epoch = 0; epoch < epochs; epoch++) {
+    while (*epoch < epochs) {
         struct trial_epoch values;
-        *ret_epochs = epoch;
+        int now = *ret_epochs = *epoch;
         enum training_outcome outcome =
-            training_epoch(&run->training, epoch, run->watch, &values);
-        if (outcome == TRAINING_STOPPED)
-            return TRAIN_STOPPED;
-        if (outcome == TRAINING_DIVERGED) {
-            error_set(failure, ERROR_FAILED,
-                      "diverged in epoch %d of %d: the training loss is %g at learning "
-                      "rate %g",
-                      epoch + 1, epochs, (double)values.train_loss, (double)values.lr);
-            return TRAIN_FAILED;
+            training_epoch(&run->training, now, &run->setup->watch, &values);
+        if (outcome == TRAINING_STOPPED) {
+            enum train_outcome end = stopped(run, failure);
+            if (end == TRAIN_ON)
+                continue;
+            return end;
         }
-        trainer_side_encode_progress(run->order->trial, run->order->attempt,
-                                     (uint32_t)epoch + 1, &values, &run->output->lines);
-        if (trainer_output_flush(run->output, failure))
+        if (outcome == TRAINING_DIVERGED)
+            return fail_diverged(run, now, &values, failure), TRAIN_FAILED;
+        if (close_epoch(run, now, &values, failure))
             return TRAIN_BROKEN;
     }
     return TRAIN_DONE;
 }
 
-static int report(const struct trial_run *run, double seconds, struct error *err)
+static int report(const struct trial_run *run, struct error *err)
 {
-    trainer_side_encode_result(run->order->trial, run->order->attempt, NULL, seconds,
+    trainer_side_encode_result(run->order->trial, run->order->attempt, NULL,
+                               seconds_of(run),
                                (double)nn_graph_parameter_count(run->training.graph),
                                nn_graph_flops(run->training.graph), &run->output->lines);
     return trainer_output_flush(run->output, err);
@@ -73,25 +198,27 @@ static int report_failure(const struct trial_run *run, const char *reason,
     return trainer_output_flush(run->output, err);
 }
 
-int trainer_trial_run(const struct config *config, const struct dataset *data,
-                      const struct trainer_order *order,
-                      const struct training_watch *watch, struct trainer_output *output,
-                      int *ret_epochs, struct error *err)
+int trainer_trial_run(const struct trainer_trial_setup *setup, int *ret_epochs,
+                      struct error *err)
 {
-    struct trial_run run = {
-        .order = order, .watch = watch, .output = output, .config = *config};
+    struct trial_run run = {.setup = setup,
+                            .order = setup->order,
+                            .output = setup->output,
+                            .config = *setup->config};
     struct error failure = {0};
-    double start = clock_now(&clock_system);
     enum train_outcome outcome = TRAIN_FAILED;
     int status = 0;
-    if (prepare(&run, data, &failure) == 0)
-        outcome = train(&run, ret_epochs, &failure);
+    run.started = run.saved_at = clock_now(&clock_system);
+    if (prepare(&run, &failure) == 0)
+        outcome =
+            go_on(&run, &failure) < 0 ? TRAIN_BROKEN : train(&run, ret_epochs, &failure);
     if (outcome == TRAIN_DONE)
-        status = report(&run, clock_now(&clock_system) - start, err);
+        status = report(&run, err);
     else if (outcome == TRAIN_FAILED)
         status = report_failure(&run, failure.text, err);
     else if (outcome == TRAIN_BROKEN)
         status = error_set(err, failure.status, "%s", failure.text);
     training_fini(&run.training);
+    checkpoint_fini(&run.checkpoint);
     return outcome == TRAIN_STOPPED ? 1 : status;
 }

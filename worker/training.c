@@ -136,16 +136,11 @@ static void shuffle(struct training *t, int epoch, int n)
 }
 
 /* Sums over the images of an epoch. */
-struct sums {
-    double loss;
-    int64_t correct, images;
-};
-
-static void sums_add(struct sums *s, const struct nn_result *r, int n)
+static void position_add(struct training_position *p, const struct nn_result *r, int n)
 {
-    s->loss += r->loss * n;
-    s->correct += r->correct;
-    s->images += n;
+    p->loss += r->loss * n;
+    p->correct += r->correct;
+    p->images += n;
 }
 
 static bool asked_to_stop(const struct training_watch *watch)
@@ -153,34 +148,38 @@ static bool asked_to_stop(const struct training_watch *watch)
     return watch && watch->stop && watch->stop(watch->context);
 }
 
-static enum training_outcome train(struct training *t, int epoch, double lr,
-                                   const struct training_watch *watch, struct sums *sums)
+/* From t->position to the end of its epoch. */
+static enum training_outcome train(struct training *t, double lr,
+                                   const struct training_watch *watch)
 {
+    struct training_position *p = &t->position;
     struct data_augment augment = {.pad = t->settings->augment.pad,
                                    .flip = t->settings->augment.flip};
     int count = data_count(t->data, DATA_TRAIN);
-    struct rng rng;
-    rng_init(&rng, t->seed, RNG_CHILD_AUGMENT, (uint64_t)epoch);
-    shuffle(t, epoch, count);
-    for (int at = 0, n; at < count; at += n) {
+    if (p->at == 0)
+        rng_init(&p->augment, t->seed, RNG_CHILD_AUGMENT, (uint64_t)p->epoch);
+    shuffle(t, p->epoch, count);
+    for (int n; p->at < count; p->at += n) {
         struct nn_result result;
-        n = count - at < t->batch ? count - at : t->batch;
-        if (n == 1 && at > 0 && t->batch > 1)
+        n = count - p->at < t->batch ? count - p->at : t->batch;
+        if (n == 1 && p->at > 0 && t->batch > 1)
             break;
         if (asked_to_stop(watch))
             return TRAINING_STOPPED;
-        data_batch(t->data, DATA_TRAIN, t->order + at, n, &augment, &rng, t->images,
-                   t->labels);
+        data_batch(t->data, DATA_TRAIN, t->order + p->at, n, &augment, &p->augment,
+                   t->images, t->labels);
         descent_step(&t->descent, lr, n, t->images, t->labels, &result);
-        sums_add(sums, &result, n);
+        position_add(p, &result, n);
         if (!isfinite(result.loss))
             return TRAINING_DIVERGED;
     }
     return TRAINING_DONE;
 }
 
-static enum training_outcome
-validate(struct training *t, const struct training_watch *watch, struct sums *sums)
+/* Changes nothing of the training, so what is stopped here begins anew. */
+static enum training_outcome validate(struct training *t,
+                                      const struct training_watch *watch,
+                                      struct training_position *sums)
 {
     int count = data_count(t->data, DATA_VALIDATION);
     count_up(t, count);
@@ -192,7 +191,7 @@ validate(struct training *t, const struct training_watch *watch, struct sums *su
         data_batch(t->data, DATA_VALIDATION, t->order + at, n, NULL, NULL, t->images,
                    t->labels);
         nn_graph_forward(t->graph, n, t->images, t->labels, false, &result);
-        sums_add(sums, &result, n);
+        position_add(sums, &result, n);
     }
     return TRAINING_DONE;
 }
@@ -202,20 +201,24 @@ enum training_outcome training_epoch(struct training *t, int epoch,
                                      struct trial_epoch *ret)
 {
     double lr = schedule_rate(t->settings, epoch), start = clock_now(&clock_system);
-    struct sums trained = {0}, validated = {0};
-    enum training_outcome outcome = train(t, epoch, lr, watch, &trained);
+    struct training_position *p = &t->position, validated = {0};
+    if (p->epoch != epoch)
+        *p = (struct training_position){.epoch = epoch};
+    enum training_outcome outcome = train(t, lr, watch);
     if (outcome == TRAINING_DONE)
         outcome = validate(t, watch, &validated);
+    p->seconds += clock_now(&clock_system) - start;
     if (outcome == TRAINING_STOPPED)
         return outcome;
-    double images = (double)trained.images, seen = (double)validated.images;
+    double images = (double)p->images, seen = (double)validated.images;
     *ret = (struct trial_epoch){
-        .train_loss = (float)(trained.loss / images),
-        .train_accuracy = (float)((double)trained.correct / images),
+        .train_loss = (float)(p->loss / images),
+        .train_accuracy = (float)((double)p->correct / images),
         .val_loss = seen > 0 ? (float)(validated.loss / seen) : NAN,
         .val_accuracy = seen > 0 ? (float)((double)validated.correct / seen) : NAN,
         .lr = (float)lr,
-        .seconds = (float)(clock_now(&clock_system) - start),
+        .seconds = (float)p->seconds,
     };
+    *p = (struct training_position){.epoch = epoch + 1};
     return outcome;
 }

@@ -14,10 +14,22 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "common/nn/graph.h"
+#include "common/rng.h"
 #include "common/space/conv_chain.h"
 #include "common/trial.h"
 #include "worker/data/data.h"
 #include "worker/descent.h"
+
+/* How far a training has come. With the parameters, the running statistics and the state
+ * of the optimiser it is all that decides about the rest (worker/checkpoint.h). */
+struct training_position {
+    int epoch;          /* under way, or the next one */
+    int at;             /* images of it that were trained on */
+    struct rng augment; /* from there on; of no meaning while at is 0 */
+    double loss;        /* sums over these images */
+    int64_t correct, images;
+    double seconds; /* that the epoch has taken */
+};
 
 struct training {
     const struct config_builtin_trainer *settings; /* borrowed */
@@ -29,6 +41,7 @@ struct training {
     float *images;   /* (batch, H, W, C) */
     uint8_t *labels; /* (batch) */
     uint32_t *order; /* images of the larger part */
+    struct training_position position;
 };
 
 /* Asked between batches; true ends the training early. NULL: never. */
@@ -57,7 +70,8 @@ void training_fini(struct training *t);
  * others is trained like them, but a last batch of one image is left out: batch norm has
  * no variance over one value. ret: metrics of the epoch (val_* are NAN without validation
  * images; after a divergence train_loss is not finite and val_* are NAN); untouched when
- * stopped. */
+ * stopped. A stopped epoch goes on where it was when it is asked for again, to the same
+ * bits. */
 enum training_outcome training_epoch(struct training *t, int epoch,
                                      const struct training_watch *watch,
                                      struct trial_epoch *ret);

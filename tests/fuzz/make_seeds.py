@@ -79,6 +79,14 @@ def trainer_lines():
     put('trainer_lines', 'other-metric', '\4' + lines(
         READY, progress(0, 1, score=3, val_accuracy=.5), result(0),
         result(1, metrics={'score': 1e400})))
+    put('trainer_lines', 'checkpoints', '\0' + lines(
+        dict(READY, checkpoints=True),
+        {'type': 'checkpoint', 'trial': 0, 'attempt': 1, 'status': 'continued', 'epoch': 1,
+         'seconds': 2.5}, progress(0, 1, val_accuracy=.5),
+        {'type': 'checkpoint', 'trial': 0, 'attempt': 1, 'status': 'saved', 'epoch': 1},
+        result(0), {'type': 'checkpoint', 'trial': 1, 'attempt': 1, 'status': 'refused',
+                    'reason': 'torn'},
+        {'type': 'checkpoint', 'trial': 1, 'attempt': 1, 'status': 'suspended', 'epoch': 0}))
     put('trainer_lines', 'failed', '\1' + lines(
         READY, result(0, status='failed', reason='out of memory \u2014 \u0000 again'),
         result(1, status='failed')))
@@ -113,10 +121,29 @@ def trainer_orders():
                                 'optimizer': {'momentum': 0}}}
     put('trainer_orders', 'talk', lines(hello, task, {'type': 'cancel', 'trial': 4,
                                                       'attempt': 1}, {'type': 'stop'}))
+    put('trainer_orders', 'checkpoint', lines(
+        hello, dict(task, checkpoint='/runs/x/checkpoints/4', checkpoint_every=600),
+        {'type': 'checkpoint', 'trial': 4, 'attempt': 1},
+        dict(task, checkpoint=''), dict(task, checkpoint='x', checkpoint_every=-1)))
     put('trainer_orders', 'hello', lines(hello))
     put('trainer_orders', 'task', lines(task))
     put('trainer_orders', 'wrong', lines(dict(hello, seed=-1), dict(task, trial=1.5),
                                          dict(task, hyperparameters={'kernels': 'avx2'})))
+
+
+def checkpoints():
+    head = b'ARCHWAYS' + struct.pack('<IIQ', 1, 0, 40)
+    put('checkpoint', 'empty', b'\0')
+    put('checkpoint', 'header', b'\0' + head)
+    put('checkpoint', 'raw', b'\0' + head + struct.pack('<I', 1 << 31) + b'x' * 36)
+    put('checkpoint', 'sound', b'\1')
+    changes = [(at, value) for at in range(24, 3000, 61) for value in (0, 1, 255)]
+    for step in (1, 7, 40):
+        put('checkpoint', 'changed-%d' % step, b'\1' + b''.join(
+            struct.pack('<HB', *one) for one in changes[::step]))
+    # Behind the settings: the place in the training, its sums, the curve.
+    for at in range(1200, 1700, 25):
+        put('checkpoint', 'at-%d' % at, b'\1' + struct.pack('<HB', at, 255))
 
 
 def journal_records():
@@ -229,6 +256,7 @@ def architectures():
 messages()
 trainer_lines()
 trainer_orders()
+checkpoints()
 journals()
 snapshots()
 data_files()

@@ -17,6 +17,7 @@ static int decode(const char *text, struct trainer_line *ret, struct error *err)
 }
 
 #define P "{\"type\":\"progress\",\"trial\":1,\"attempt\":1,"
+#define C "{\"type\":\"checkpoint\",\"trial\":1,\"attempt\":1"
 #define R "{\"type\":\"result\",\"trial\":1,\"attempt\":1,"
 
 START_TEST(bad_lines_have_one_clear_error)
@@ -30,13 +31,16 @@ START_TEST(bad_lines_have_one_clear_error)
          "protocol lines may be written to standard output)"},
         {"[1]", "an object expected at byte 1"},
         {"{\"type\":\"stop\"", "',' or '}' expected at byte 15"},
-        {"{\"type\":\"ready\",\"protocol\":1} x", "the end of the line expected at byte 31"},
-        {"{\"type\":\"re\x01y\"}", "no control character in a string expected at byte 12"},
+        {"{\"type\":\"ready\",\"protocol\":1} x",
+         "the end of the line expected at byte 31"},
+        {"{\"type\":\"re\x01y\"}",
+         "no control character in a string expected at byte 12"},
         {"{\"type\":\"re\xffy\"}", "UTF-8 in a string expected at byte 12"},
         {"{}", "line: \"type\" is missing"},
         {"{\"type\":7}", "line: \"type\" is a number, a string is needed"},
         {"{\"type\":\"metrics\"}",
-         "the line's type is \"metrics\", allowed are ready, progress and result"},
+         "the line's type is \"metrics\", allowed are ready, progress, result and "
+         "checkpoint"},
         {"{\"type\":\"ready\"}", "ready: \"protocol\" is missing"},
         {"{\"type\":\"ready\",\"protocol\":2}",
          "ready: the trainer speaks protocol 2, this program 1"},
@@ -59,7 +63,8 @@ START_TEST(bad_lines_have_one_clear_error)
         {"{\"type\":\"progress\",\"trial\":1,\"attempt\":null}",
          "progress: \"attempt\" is null, an integer is needed"},
         {P "\"metrics\":{}}", "progress: \"epoch\" is missing"},
-        {P "\"epoch\":0,\"metrics\":{}}", "progress: \"epoch\" is 0, allowed are 1 to 10000"},
+        {P "\"epoch\":0,\"metrics\":{}}",
+         "progress: \"epoch\" is 0, allowed are 1 to 10000"},
         {P "\"epoch\":10001,\"metrics\":{}}", "\"epoch\" is 10001"},
         {P "\"epoch\":1}", "progress: \"metrics\" is missing"},
         {P "\"epoch\":1,\"metrics\":[]}",
@@ -77,6 +82,16 @@ START_TEST(bad_lines_have_one_clear_error)
          "result: \"params\" is a string, a number is needed"},
         {R "\"status\":\"failed\",\"reason\":5}",
          "result: \"reason\" is a number, a string is needed"},
+        {"{\"type\":\"ready\",\"protocol\":1,\"checkpoints\":1}",
+         "ready: \"checkpoints\" is a number, true or false is needed"},
+        {C "}", "checkpoint: \"status\" is missing"},
+        {C ",\"status\":\"lost\"}", "checkpoint: \"status\" is \"lost\", allowed are"},
+        {C ",\"status\":\"saved\"}", "checkpoint: \"epoch\" is missing"},
+        {C ",\"status\":\"saved\",\"epoch\":10001}", "checkpoint: \"epoch\" is 10001"},
+        {C ",\"status\":\"suspended\",\"epoch\":1,\"seconds\":-1}",
+         "checkpoint: \"seconds\" is -1, allowed is 0 and more"},
+        {C ",\"status\":\"refused\",\"reason\":1}",
+         "checkpoint: \"reason\" is a number, a string is needed"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct trainer_line line = {.epoch = 4711};
@@ -111,6 +126,7 @@ START_TEST(ready_is_read)
     ck_assert_int_eq(line.queue, 0);
     ck_assert_str_eq(line.name, "");
     ck_assert_str_eq(line.kernels, "");
+    ck_assert(!line.checkpoints);
     ck_assert_int_eq(decode("{\"queue\":3,\"version\":\"2.1\",\"name\":\"mine\","
                             "\"extra\":[{}],\"protocol\":1,\"type\":\"ready\"}",
                             &line, NULL),
@@ -240,6 +256,7 @@ START_TEST(what_the_trainer_writes_is_what_is_read)
                                          NULL),
                      0);
     ck_assert_str_eq(line.name, "builtin 0.1.0");
+    ck_assert(line.checkpoints);
     ck_assert_str_eq(line.kernels, "avx2");
     ck_assert_int_eq(line.queue, 2);
     bytes_clear(&b);
@@ -267,19 +284,42 @@ START_TEST(what_the_trainer_writes_is_what_is_read)
     ck_assert_int_eq(trainer_decode_line((char *)b.data, b.size, "val_accuracy", &line, NULL),
                      0);
     ck_assert_str_eq(line.reason, "no \"memory\"");
+    bytes_clear(&b);
+    trainer_side_encode_checkpoint(7, 2, CHECKPOINT_SUSPENDED, 3, 2.5, NULL, &b);
+    ck_assert_int_eq(
+        trainer_decode_line((char *)b.data, b.size, "val_accuracy", &line, NULL), 0);
+    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
+    ck_assert_int_eq(line.checkpoint, CHECKPOINT_SUSPENDED);
+    ck_assert(line.trial == 7 && line.attempt == 2 && line.epoch == 3 &&
+              line.seconds == 2.5);
+    bytes_clear(&b);
+    trainer_side_encode_checkpoint(7, 2, CHECKPOINT_REFUSED, 0, NAN, "torn", &b);
+    ck_assert_int_eq(
+        trainer_decode_line((char *)b.data, b.size, "val_accuracy", &line, NULL), 0);
+    ck_assert_int_eq(line.checkpoint, CHECKPOINT_REFUSED);
+    ck_assert_str_eq(line.reason, "torn");
     bytes_fini(&b);
 }
 END_TEST
 
 START_TEST(orders_are_on_one_line)
 {
-    char *text = trainer_encode_task(5, 2, UINT64_MAX, "{\"layers\":[]}", NULL);
+    char *text = trainer_encode_task(5, 2, UINT64_MAX, "{\"layers\":[]}", NULL, NULL);
     ck_assert_str_eq(text, "{\"type\":\"task\",\"trial\":5,\"attempt\":2,"
                            "\"seed\":9223372036854775807,"
                            "\"architecture\":{\"layers\":[]},\"hyperparameters\":{}}");
     free(text);
     text = trainer_encode_cancel(5, 2);
     ck_assert_str_eq(text, "{\"type\":\"cancel\",\"trial\":5,\"attempt\":2}");
+    free(text);
+    text = trainer_encode_task(5, 2, 1, NULL, NULL,
+                               &(struct trainer_checkpoint){"/a \"b", 60});
+    ck_assert_str_eq(text, "{\"type\":\"task\",\"trial\":5,\"attempt\":2,\"seed\":1,"
+                           "\"architecture\":{},\"hyperparameters\":{},"
+                           "\"checkpoint\":\"/a \\\"b\",\"checkpoint_every\":60}");
+    free(text);
+    text = trainer_encode_checkpoint(5, 2);
+    ck_assert_str_eq(text, "{\"type\":\"checkpoint\",\"trial\":5,\"attempt\":2}");
     free(text);
     text = trainer_encode_stop();
     ck_assert_str_eq(text, "{\"type\":\"stop\"}");

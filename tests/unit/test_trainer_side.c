@@ -17,6 +17,8 @@ static int decode(const char *text, struct trainer_order *ret, struct error *err
 #define HELLO "{\"type\":\"hello\",\"protocol\":1,\"run\":\"r\",\"seed\":7,\"slot\":0,"
 #define LIMITS "\"threads\":2,\"memory\":0,\"cache\":\"/c\",\"reward\":{}"
 
+#define TASK "{\"type\":\"task\",\"trial\":1,\"attempt\":1,\"seed\":1,\"architecture\":{}"
+
 START_TEST(bad_lines_have_one_clear_error)
 {
     static const struct {
@@ -36,7 +38,13 @@ START_TEST(bad_lines_have_one_clear_error)
         {"{\"type\":\"task\",\"trial\":1,\"attempt\":1,\"seed\":1,\"architecture\":{},"
          "\"hyperparameters\":[]}",
          "\"hyperparameters\" must be an object"},
-        {"{\"type\":\"hello\",\"protocol\":9}", "the agent speaks protocol 9, this trainer 1"},
+        {TASK ",\"checkpoint\":7}", "\"checkpoint\" must be a path of 1 to"},
+        {TASK ",\"checkpoint\":\"\"}", "\"checkpoint\" must be a path of 1 to"},
+        {TASK ",\"checkpoint\":\"x\",\"checkpoint_every\":-1}",
+         "\"checkpoint_every\" must be a number of seconds"},
+        {"{\"type\":\"checkpoint\",\"trial\":1}", "\"attempt\" is missing"},
+        {"{\"type\":\"hello\",\"protocol\":9}",
+         "the agent speaks protocol 9, this trainer 1"},
         {HELLO LIMITS "}", "\"task\" must be an object"},
         {HELLO LIMITS ",\"task\":{},\"trainer\":5}", "\"trainer\" must be an object"},
         {HELLO LIMITS ",\"task\":{},\"trainer\":{\"builtin\":{\"epochs\":0}}}",
@@ -143,7 +151,8 @@ START_TEST(tasks_are_read)
 {
     struct trainer_order order;
     struct error err = {0};
-    char *text = trainer_encode_task(12, 2, 34, "{\"layers\":[1]}", "{\"epochs\":4}");
+    char *text =
+        trainer_encode_task(12, 2, 34, "{\"layers\":[1]}", "{\"epochs\":4}", NULL);
     ck_assert_msg(decode(text, &order, &err) == 0, "%s", err.text);
     ck_assert_int_eq(order.type, ORDER_TASK);
     ck_assert_uint_eq(order.trial, 12);
@@ -158,7 +167,20 @@ START_TEST(tasks_are_read)
                             &order, NULL),
                      0);
     ck_assert_uint_eq(json_object_size(order.hyperparameters), 0);
+    ck_assert_ptr_null(order.checkpoint);
     trainer_order_fini(&order);
+    text = trainer_encode_task(1, 1, 1, NULL, NULL,
+                               &(struct trainer_checkpoint){"/a b", 90});
+    ck_assert_int_eq(decode(text, &order, NULL), 0);
+    ck_assert_str_eq(order.checkpoint, "/a b");
+    ck_assert(order.checkpoint_every == 90);
+    trainer_order_fini(&order);
+    free(text);
+    text = trainer_encode_checkpoint(12, 2);
+    ck_assert_int_eq(decode(text, &order, NULL), 0);
+    ck_assert_int_eq(order.type, ORDER_CHECKPOINT);
+    ck_assert(order.trial == 12 && order.attempt == 2);
+    free(text);
 }
 END_TEST
 

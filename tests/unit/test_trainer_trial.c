@@ -3,7 +3,12 @@
 #include "trainer_talk.h"
 
 #include <math.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+
+#include "common/text.h"
 
 static const struct {
     const char *architecture, *part;
@@ -192,6 +197,160 @@ START_TEST(children_learn_with_any_batch)
 }
 END_TEST
 
+/* --- states ------------------------------------------------------------------------- */
+
+/* A file of its own, in the folder of the conversation. */
+static const char *state_path(const struct talk *t)
+{
+    static char path[96];
+    snprintf(path, sizeof path, "%s/state", t->folder);
+    return path;
+}
+
+static struct trainer_line hear_checkpoint(struct talk *t, int what)
+{
+    struct trainer_line line = talk_hear(t);
+    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
+    ck_assert_msg(line.checkpoint == what, "%s, not %s: %s",
+                  trial_checkpoint_name(line.checkpoint), trial_checkpoint_name(what),
+                  line.reason);
+    return line;
+}
+
+static const char long_one[] = "{\"epochs\":60,\"augment\":{\"pad\":1,\"flip\":true}}";
+
+/* Hear `epochs` epochs, ask for the state; what is heard up to then is counted. */
+static struct trainer_line suspend_after(struct talk *t, int epochs)
+{
+    struct trainer_line line;
+    for (int i = 0; i < epochs; i++)
+        talk_hear(t);
+    talk_say(t, "{\"type\":\"checkpoint\",\"trial\":1,\"attempt\":1}");
+    do
+        line = talk_hear(t);
+    while (line.type == TRAINER_PROGRESS);
+    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
+    ck_assert_int_eq(line.checkpoint, CHECKPOINT_SUSPENDED);
+    ck_assert_int_ge((int)line.epoch, epochs);
+    ck_assert(line.seconds > 0);
+    return line;
+}
+
+/* Suspended twice, in the first epoch and in a later one, and continued by other
+ * processes: the bits of an undisturbed training, with all epochs reported. */
+START_TEST(continued_training_gives_the_same_bits)
+{
+    struct talk calm, first, second, third;
+    struct config config = talk_config();
+    struct trial_epoch a[60], b[60];
+    config.resources.threads_per_trial = 1 + _i;
+    talk_start(&calm, &config);
+    talk_say_task(&calm, 1, 1, 99, TALK_TWO_LAYERS, long_one);
+    ck_assert_int_eq(talk_hear_curve(&calm, 1, a, 60), 60);
+    talk_start(&first, &config);
+    const struct trainer_checkpoint c = {state_path(&calm), 0};
+    talk_say_task_at(&first, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
+    suspend_after(&first, 0);
+    ck_assert_int_eq(talk_end(&first, ""), 0);
+    talk_start(&second, &config);
+    talk_say_task_at(&second, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
+    hear_checkpoint(&second, CHECKPOINT_CONTINUED);
+    struct trainer_line line = suspend_after(&second, 7);
+    ck_assert_int_lt((int)line.epoch, 60);
+    ck_assert_int_eq(talk_end(&second, ""), 0);
+    talk_start(&third, &config);
+    talk_say_task_at(&third, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
+    ck_assert_uint_eq(hear_checkpoint(&third, CHECKPOINT_CONTINUED).epoch, line.epoch);
+    ck_assert_int_eq(talk_hear_curve(&third, 1, b, 60), 60);
+    check_same(a, b, 60);
+    ck_assert_int_eq(talk_end(&third, ""), 0);
+    ck_assert_int_eq(talk_end(&calm, ""), 0);
+}
+END_TEST
+
+/* Killed with SIGKILL, it goes on from what it saved on its own. */
+START_TEST(saves_on_its_own)
+{
+    struct talk calm, killed, next;
+    struct config config = talk_config();
+    struct trial_epoch a[60], b[60];
+    struct trainer_line line;
+    talk_start(&calm, &config);
+    talk_say_task(&calm, 1, 1, 99, TALK_TWO_LAYERS, long_one);
+    ck_assert_int_eq(talk_hear_curve(&calm, 1, a, 60), 60);
+    const struct trainer_checkpoint c = {state_path(&calm), 1e-3};
+    talk_start(&killed, &config);
+    talk_say_task_at(&killed, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
+    do
+        line = talk_hear(&killed);
+    while (line.type != TRAINER_CHECKPOINT || line.epoch < 3);
+    ck_assert_int_eq(line.checkpoint, CHECKPOINT_SAVED);
+    kill(killed.pid, SIGKILL);
+    talk_start(&next, &config);
+    talk_say_task_at(&next, 1, 2, 99, TALK_TWO_LAYERS, long_one,
+                     &(struct trainer_checkpoint){c.path, 0});
+    ck_assert_uint_ge(hear_checkpoint(&next, CHECKPOINT_CONTINUED).epoch, line.epoch);
+    ck_assert_int_eq(talk_hear_curve(&next, 1, b, 60), 60);
+    check_same(a, b, 60);
+    waitpid(killed.pid, NULL, 0);
+    ck_assert_int_eq(talk_end(&next, ""), 0);
+    ck_assert_int_eq(talk_end(&calm, ""), 0);
+}
+END_TEST
+
+/* Garbage, a folder, the state of another seed: reported, and the trial begins anew. */
+START_TEST(states_that_cannot_be_used_are_reported)
+{
+    struct talk t;
+    struct config config = talk_config();
+    struct trial_epoch a[2], b[2];
+    talk_start(&t, &config);
+    const struct trainer_checkpoint c = {state_path(&t), 1e-9};
+    talk_say_task(&t, 1, 1, 5, TALK_ONE_LAYER, "{}");
+    talk_hear_curve(&t, 1, a, 2);
+    ck_assert_int_eq(text_write_file(c.path, "no state", 8, NULL), 0);
+    talk_say_task_at(&t, 2, 1, 5, TALK_ONE_LAYER, "{}",
+                     &(struct trainer_checkpoint){c.path, 0});
+    struct trainer_line line = hear_checkpoint(&t, CHECKPOINT_REFUSED);
+    ck_assert_msg(strstr(line.reason, "holds no state"), "%s", line.reason);
+    ck_assert_int_eq(talk_hear_curve(&t, 2, b, 2), 2);
+    check_same(a, b, 2);
+    talk_say_task_at(&t, 3, 1, 6, TALK_ONE_LAYER, "{}", &c);
+    hear_checkpoint(&t, CHECKPOINT_REFUSED);
+    ck_assert_int_eq(talk_hear(&t).type, TRAINER_PROGRESS);
+    hear_checkpoint(&t, CHECKPOINT_SAVED);
+    ck_assert_int_eq(talk_hear(&t).type, TRAINER_PROGRESS);
+    ck_assert_int_eq(talk_hear(&t).type, TRAINER_RESULT);
+    talk_say_task_at(&t, 4, 1, 5, TALK_ONE_LAYER, "{}",
+                     &(struct trainer_checkpoint){c.path, 0});
+    line = hear_checkpoint(&t, CHECKPOINT_REFUSED);
+    ck_assert_msg(strstr(line.reason, "\"trial seed: 6\" there, \"trial seed: 5\" here"),
+                  "%s", line.reason);
+    ck_assert_int_eq(talk_hear_curve(&t, 4, b, 2), 2);
+    check_same(a, b, 2);
+    ck_assert_int_eq(talk_end(&t, "begins anew"), 0);
+}
+END_TEST
+
+/* Nowhere to write: it says so and trains to the end. */
+START_TEST(what_cannot_be_saved_goes_on)
+{
+    struct talk t;
+    struct config config = talk_config();
+    struct trial_epoch curve[60];
+    talk_start(&t, &config);
+    talk_say_task_at(&t, 1, 1, 5, TALK_TWO_LAYERS, long_one,
+                     &(struct trainer_checkpoint){"/nowhere/state", 1e-9});
+    talk_hear(&t);
+    talk_say(&t, "{\"type\":\"checkpoint\",\"trial\":1,\"attempt\":1}");
+    talk_say(&t, "{\"type\":\"checkpoint\",\"trial\":8,\"attempt\":1}"); /* unknown */
+    for (int i = 1; i < 60; i++)
+        ck_assert_int_eq(talk_hear(&t).type, TRAINER_PROGRESS);
+    ck_assert_int_eq(talk_hear_curve(&t, 1, curve, 60), 0);
+    ck_assert_int_eq(talk_end(&t, "'/nowhere/state'"), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("trainer_trial");
@@ -203,6 +362,10 @@ int main(void)
     tcase_add_test(tc, two_tasks_in_a_row);
     tcase_add_loop_test(tc, seed_decides, 0, 2);
     tcase_add_loop_test(tc, children_learn_with_any_batch, 0, 4);
+    tcase_add_loop_test(tc, continued_training_gives_the_same_bits, 0, 2);
+    tcase_add_test(tc, saves_on_its_own);
+    tcase_add_test(tc, states_that_cannot_be_used_are_reported);
+    tcase_add_test(tc, what_cannot_be_saved_goes_on);
     suite_add_tcase(suite, tc);
     return talk_main(suite);
 }

@@ -88,7 +88,16 @@ void talk_say_hello(struct talk *t, const struct config *config)
 void talk_say_task(struct talk *t, uint64_t trial, int attempt, uint64_t seed,
                    const char *architecture, const char *hyperparameters)
 {
-    char *line = trainer_encode_task(trial, attempt, seed, architecture, hyperparameters);
+    talk_say_task_at(t, trial, attempt, seed, architecture, hyperparameters,
+                     &(struct trainer_checkpoint){0});
+}
+
+void talk_say_task_at(struct talk *t, uint64_t trial, int attempt, uint64_t seed,
+                      const char *architecture, const char *hyperparameters,
+                      const struct trainer_checkpoint *checkpoint)
+{
+    char *line = trainer_encode_task(trial, attempt, seed, architecture, hyperparameters,
+                                     checkpoint);
     ck_assert_ptr_nonnull(line);
     talk_say(t, line);
     free(line);
@@ -120,6 +129,7 @@ static void hear_ready(struct talk *t)
     struct trainer_line line = talk_hear(t);
     ck_assert_int_eq(line.type, TRAINER_READY);
     ck_assert_int_ge(line.queue, 1);
+    ck_assert(line.checkpoints);
 }
 
 void talk_start(struct talk *t, const struct config *config)

@@ -40,6 +40,9 @@ void talk_say(struct talk *t, const char *line); /* a newline is added */
 void talk_say_hello(struct talk *t, const struct config *config);
 void talk_say_task(struct talk *t, uint64_t trial, int attempt, uint64_t seed,
                    const char *architecture, const char *hyperparameters);
+void talk_say_task_at(struct talk *t, uint64_t trial, int attempt, uint64_t seed,
+                      const char *architecture, const char *hyperparameters,
+                      const struct trainer_checkpoint *checkpoint);
 struct trainer_line talk_hear(struct talk *t);
 /* A failed result of the trial, `part` within its reason. */
 void talk_hear_failure(struct talk *t, uint64_t trial, const char *part);
