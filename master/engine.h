@@ -61,6 +61,11 @@ int engine_new(const struct config *config, bool observe, struct engine **ret,
  * disk. ret_reading may be NULL. */
 int engine_open(const char *dir, bool observe, struct engine **ret,
                 struct engine_reading *ret_reading, struct error *err);
+/* As an observer, with no more than a status needs, which is much quicker for long runs:
+ * what the newest snapshot's digest says of its trials (store.h) and all of those behind
+ * it. Reads everything where there is no such digest. */
+int engine_open_overview(const char *dir, struct engine **ret,
+                         struct engine_reading *ret_reading, struct error *err);
 void engine_free(struct engine *e); /* NULL is allowed */
 
 /* Journal into which steps go from now on; borrowed; NULL: nowhere. */

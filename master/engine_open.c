@@ -304,17 +304,28 @@ static int engine_from_start(const char *dir, const char *journal, bool observe,
     return status == 0 ? engine_new(&config, observe, ret, err) : status;
 }
 
+/* How much of a run shall be read. */
+enum depth {
+    DEPTH_ALL,     /* with strategies, to go on */
+    DEPTH_OBSERVE, /* without */
+    DEPTH_OVERVIEW /* what the digest says, where there is one */
+};
+
 /* Snapshot if one can be read, else nothing: *ret stays NULL and `from` 0. */
-static int engine_try_snapshot(const char *dir, bool observe, struct engine **ret,
+static int engine_try_snapshot(const char *dir, enum depth depth, struct engine **ret,
                                uint64_t *ret_from, struct engine_reading *reading,
                                struct error *err)
 {
     struct snapshot s;
     struct error why = {0};
     char *note = NULL;
+    int status = -1;
     if (!file_exists(dir, "snapshot.h5") && !file_exists(dir, "snapshot.prev.h5"))
         return 0;
-    int status = store_read(dir, &s, &note, &why);
+    if (depth == DEPTH_OVERVIEW)
+        status = store_read_digest(dir, &s, NULL);
+    if (status != 0)
+        status = store_read(dir, &s, &note, &why);
     if (status == ERROR_INPUT)
         return error_set(err, status, "%s", why.text);
     if (status != 0) {
@@ -326,13 +337,13 @@ static int engine_try_snapshot(const char *dir, bool observe, struct engine **re
         snprintf(reading->note, sizeof reading->note, "%s", note);
     free(note);
     *ret_from = s.journal_offset;
-    status = engine_from_snapshot(&s, observe, ret, err);
+    status = engine_from_snapshot(&s, depth != DEPTH_ALL, ret, err);
     snapshot_fini(&s);
     return status;
 }
 
-int engine_open(const char *dir, bool observe, struct engine **ret,
-                struct engine_reading *ret_reading, struct error *err)
+static int open_run(const char *dir, enum depth depth, struct engine **ret,
+                    struct engine_reading *ret_reading, struct error *err)
 {
     struct engine_reading reading = {0};
     struct engine *e = NULL;
@@ -344,9 +355,9 @@ int engine_open(const char *dir, bool observe, struct engine **ret,
     journal = run_folder_file(dir, RUN_JOURNAL);
     if (!journal)
         return error_set(err, ERROR_SYSTEM, "no memory for a path");
-    status = engine_try_snapshot(dir, observe, &e, &from, &reading, err);
+    status = engine_try_snapshot(dir, depth, &e, &from, &reading, err);
     if (status == 0 && !e)
-        status = engine_from_start(dir, journal, observe, &e, err);
+        status = engine_from_start(dir, journal, depth != DEPTH_ALL, &e, err);
     if (status == 0 && from > 0)
         status = engine_find_gap(journal, from, &reading, err);
     if (status == 0 && reading.gap_end == 0)
@@ -366,6 +377,18 @@ int engine_open(const char *dir, bool observe, struct engine **ret,
     if (ret_reading)
         *ret_reading = reading;
     return 0;
+}
+
+int engine_open(const char *dir, bool observe, struct engine **ret,
+                struct engine_reading *ret_reading, struct error *err)
+{
+    return open_run(dir, observe ? DEPTH_OBSERVE : DEPTH_ALL, ret, ret_reading, err);
+}
+
+int engine_open_overview(const char *dir, struct engine **ret,
+                         struct engine_reading *ret_reading, struct error *err)
+{
+    return open_run(dir, DEPTH_OVERVIEW, ret, ret_reading, err);
 }
 
 static void compare_states(const struct state *made, const struct state *stored,

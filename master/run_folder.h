@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run's folder on disk: names, creation, the lock of a live master, exit.json.
  *
- *   DIR/config.yaml  DIR/snapshot.h5  DIR/snapshot.prev.h5  DIR/journal  DIR/log.jsonl
+ *   DIR/config.yaml  DIR/snapshot.h5  DIR/snapshot.prev.h5  DIR/snapshot.digest
+ *   DIR/journal  DIR/log.jsonl
  *   DIR/placement.json  DIR/exit.json  DIR/lock  DIR/best/
  *
  * A folder is a run when it holds config.yaml and journal. The lock is an fcntl lock (of

@@ -55,6 +55,12 @@ int store_write(const char *dir, const struct snapshot *s, struct error *err);
  * behind it is not taken then: a downgrade shall not pass unnoticed).
  * Caller frees with snapshot_fini. */
 int store_read(const char *dir, struct snapshot *ret, char **ret_note, struct error *err);
+/* What the digest that came with the newest one says of it, much quicker: trials have
+ * states, metrics, times, hashes and kernels, and those in flight attempts and places;
+ * architectures are empty, the state has only the scalars. The checksum of the snapshot
+ * is verified as well. ERROR_INPUT, ERROR_CORRUPT or ERROR_SYSTEM when there is no such
+ * digest: read the snapshot then. Blocking. */
+int store_read_digest(const char *dir, struct snapshot *ret, struct error *err);
 void snapshot_fini(struct snapshot *s);
 
 #endif

@@ -19,7 +19,7 @@
 #include "common/file_io.h"
 #include "master/store.h"
 
-enum { HASH_AT = 24, SIGNED = 40, TEXT_AT = 48 };
+enum { HASH_AT = 24, SIGNED = 40, TEXT_AT = 48, READ_PART = 1 << 20 };
 
 static const char MAGIC[8] = {'A', 'R', 'C', 'H', 'W', 'A', 'Y', 'S'};
 
@@ -29,7 +29,7 @@ static void put_u64(uint8_t *at, uint64_t v)
         at[i] = (uint8_t)(v >> (8 * i));
 }
 
-void store_file_sign(uint8_t *image, size_t size)
+struct store_file_mark store_file_sign(uint8_t *image, size_t size)
 {
     XXH128_hash_t hash = XXH3_128bits(image + STORE_BLOCK, size - STORE_BLOCK);
     memset(image, 0, STORE_BLOCK);
@@ -42,6 +42,7 @@ void store_file_sign(uint8_t *image, size_t size)
     snprintf((char *)image + TEXT_AT, STORE_BLOCK - TEXT_AT,
              "\nA snapshot of Archway: HDF5 after this block of %d bytes.\n",
              STORE_BLOCK);
+    return (struct store_file_mark){hash.low64, hash.high64};
 }
 
 static int bad(enum store_file_state state, enum store_file_state *ret_state)
@@ -83,14 +84,21 @@ static int check_block(const char *path, const uint8_t *block_bytes, size_t got,
     return 0;
 }
 
-static int check_content(const char *path, const uint8_t *image, size_t size,
-                         enum store_file_state *ret_state, struct error *err)
+static struct store_file_mark block_mark(const uint8_t *block)
 {
     struct bytes_reader in;
-    bytes_reader_init(&in, image + HASH_AT, SIGNED - HASH_AT);
-    uint64_t low = bytes_get_u64(&in), high = bytes_get_u64(&in);
-    XXH128_hash_t hash = XXH3_128bits(image + STORE_BLOCK, size - STORE_BLOCK);
-    if (hash.low64 != low || hash.high64 != high)
+    struct store_file_mark mark;
+    bytes_reader_init(&in, block + HASH_AT, SIGNED - HASH_AT);
+    mark.low = bytes_get_u64(&in);
+    mark.high = bytes_get_u64(&in);
+    return mark;
+}
+
+static int check_content(const char *path, const uint8_t *block, XXH128_hash_t hash,
+                         enum store_file_state *ret_state, struct error *err)
+{
+    struct store_file_mark mark = block_mark(block);
+    if (hash.low64 != mark.low || hash.high64 != mark.high)
         return error_set(err, bad(STORE_FILE_BAD, ret_state),
                          "snapshot '%s' is damaged: its checksum does not match", path);
     return 0;
@@ -135,7 +143,10 @@ int store_file_read(const char *path, uint8_t **ret, size_t *ret_size,
     if (status == 0 && !(image = read_image(fd, (size_t)st.st_size)))
         status = error_set_errno(err, "cannot read snapshot '%s'", path);
     if (status == 0)
-        status = check_content(path, image, (size_t)st.st_size, ret_state, err);
+        status = check_content(
+            path, image,
+            XXH3_128bits(image + STORE_BLOCK, (size_t)st.st_size - STORE_BLOCK),
+            ret_state, err);
     close(fd);
     if (status != 0) {
         free(image);
@@ -145,6 +156,50 @@ int store_file_read(const char *path, uint8_t **ret, size_t *ret_size,
     *ret = image;
     *ret_size = (size_t)st.st_size;
     return 0;
+}
+
+/* Checksum of the rest of an open file; -1 with errno. */
+static int hash_rest(int fd, XXH128_hash_t *ret)
+{
+    XXH3_state_t *hash = XXH3_createState();
+    uint8_t *part = malloc(READ_PART);
+    ssize_t n = -1;
+    if (hash && part && XXH3_128bits_reset(hash) == XXH_OK) {
+        while ((n = file_read_full(fd, part, READ_PART)) > 0)
+            XXH3_128bits_update(hash, part, (size_t)n);
+        *ret = XXH3_128bits_digest(hash);
+    }
+    free(part);
+    XXH3_freeState(hash);
+    return n < 0 ? -1 : 0;
+}
+
+int store_file_check(const char *dir, const char *name, struct store_file_mark *ret,
+                     struct error *err)
+{
+    struct stat st;
+    enum store_file_state state;
+    uint8_t block[STORE_BLOCK];
+    XXH128_hash_t hash;
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        return error_set(err, ERROR_SYSTEM, "'%s': out of memory", dir);
+    int status = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : file_read_full(fd, block, sizeof block);
+    if (got < 0 || fstat(fd, &st) != 0)
+        status = error_set_errno(err, "cannot read snapshot '%s'", path);
+    else
+        status = check_block(path, block, (size_t)got, (uint64_t)st.st_size, &state, err);
+    if (status == 0 && hash_rest(fd, &hash) != 0)
+        status = error_set_errno(err, "cannot read snapshot '%s'", path);
+    if (status == 0)
+        status = check_content(path, block, hash, &state, err);
+    if (status == 0)
+        *ret = block_mark(block);
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return status;
 }
 
 /* Write and sync a new file in the folder; -1 with errno. */

@@ -16,8 +16,13 @@
 
 enum { STORE_BLOCK = 512 };
 
+/* What tells one snapshot from another: the checksum of its content. */
+struct store_file_mark {
+    uint64_t low, high;
+};
+
 /* Fill the user block at the start of image, size > STORE_BLOCK. */
-void store_file_sign(uint8_t *image, size_t size);
+struct store_file_mark store_file_sign(uint8_t *image, size_t size);
 /* Write the image as DIR/snapshot.h5 durably, keeping the last one as snapshot.prev.h5.
  * A valid one is there at every moment, after a failure as well. Blocking. */
 int store_file_write(const char *dir, const uint8_t *image, size_t size,
@@ -27,5 +32,8 @@ enum store_file_state { STORE_FILE_OK, STORE_FILE_MISSING, STORE_FILE_NEWER, STO
 /* Read a whole file and check its signature; caller frees *ret. */
 int store_file_read(const char *path, uint8_t **ret, size_t *ret_size,
                     enum store_file_state *ret_state, struct error *err);
+/* Read a file of the folder and check its signature, keeping nothing of it. */
+int store_file_check(const char *dir, const char *name, struct store_file_mark *ret,
+                     struct error *err);
 
 #endif

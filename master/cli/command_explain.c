@@ -41,7 +41,7 @@ static int explain(const struct invocation *in, int *ret_exit, struct error *err
     struct text out;
     int status = choose_subject(in, &subject, err);
     if (status == 0)
-        status = run_status_read(x.dir, clock_wall(&clock_system), &s, &x.engine, err);
+        status = run_status_read(x.dir, false, clock_wall(&clock_system), &s, &x.engine, err);
     if (status != 0)
         return status;
     text_init(&out);

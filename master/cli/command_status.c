@@ -21,7 +21,7 @@ static int show(const struct invocation *in, bool watch, bool *ret_running,
     struct run_status s;
     struct engine *e = NULL;
     struct text out;
-    int status = run_status_read(dir, clock_wall(&clock_system), &s, &e, err);
+    int status = run_status_read(dir, true, clock_wall(&clock_system), &s, &e, err);
     if (status != 0)
         return status;
     text_init(&out);

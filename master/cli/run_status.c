@@ -185,12 +185,13 @@ void run_status_fini(struct run_status *s)
     s->stalls = NULL;
 }
 
-int run_status_read(const char *dir, double now, struct run_status *ret,
+int run_status_read(const char *dir, bool overview, double now, struct run_status *ret,
                     struct engine **ret_engine, struct error *err)
 {
     struct run_status s = {.now = now};
     struct engine *e = NULL;
-    int status = engine_open(dir, true, &e, &s.reading, err);
+    int status = overview ? engine_open_overview(dir, &e, &s.reading, err)
+                          : engine_open(dir, true, &e, &s.reading, err);
     if (status != 0)
         return status;
     read_state(dir, &s);

@@ -37,9 +37,10 @@ struct run_status {
     struct engine_reading reading;
 };
 
-/* Blocking: reads snapshot and journal. *ret_engine: the run, for more details; caller frees
- * it. now: Unix time. */
-int run_status_read(const char *dir, double now, struct run_status *ret,
+/* Blocking: reads snapshot and journal. *ret_engine: the run, for more details (few with
+ * `overview`, which is as engine_open_overview; the status is the same); caller frees it.
+ * now: Unix time. */
+int run_status_read(const char *dir, bool overview, double now, struct run_status *ret,
                     struct engine **ret_engine, struct error *err);
 void run_status_fini(struct run_status *s);
 const char *run_state_name(enum run_state state);

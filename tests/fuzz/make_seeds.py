@@ -187,6 +187,24 @@ def snapshots():
     put('snapshot', 'large', b'\1' + bytes(3) + b'\xf0' + b'\xff' * 8 + bytes(400))
 
 
+def digests():
+    def trial(state, arm=0, kernels=0, same_as=0, flight=b''):
+        return (struct.pack('<BBBIdddQQ', state, arm, kernels, same_as, .5, 2, 1.7e9,
+                            state, 7) + flight)
+    head = (struct.pack('<QQ', 16, 1) + text('task: {data: {format: generated}}\n') +
+            struct.pack('<6dQ', 1, 2, 3, 4, 5, 6, 7))
+    scalars = (struct.pack('<I', 2) + text('session/elapsed') + struct.pack('<Bd', 1, 3) +
+               text('session/count') + struct.pack('<Bq', 2, 1))
+    kernels = struct.pack('<I', 1) + text('avx2')
+    running = struct.pack('<Hii', 1, 2, 0)
+    trials = [trial(3, 0, 1), trial(5, 0, 0, 1), trial(4, 1), trial(1, flight=running),
+              trial(2, 0, 0, 4, running), trial(0, 1, flight=running)]
+    content = head + scalars + kernels + struct.pack('<Q', len(trials)) + b''.join(trials)
+    put('digest', 'all', b'\1' + content)
+    put('digest', 'none', b'\1' + head + struct.pack('<IIQ', 0, 0, 0))
+    put('digest', 'raw', b'\0ARCHWAYD' + struct.pack('<IIQQ', 1, 0, 0, 0) + content)
+
+
 def idx(*dims, content=b''):
     return struct.pack('>BBBB', 0, 0, 8, len(dims)) + struct.pack(
         '>%dI' % len(dims), *dims) + content
@@ -259,6 +277,7 @@ trainer_orders()
 checkpoints()
 journals()
 snapshots()
+digests()
 data_files()
 configurations()
 architectures()
