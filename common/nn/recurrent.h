@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A recurrent language model over a searched cell (Pham et al., ICML 2018, section 2.1):
+ *
+ *     h_0 = p + g (u - p),  p = h_{t-1},  [g, u] = [sigmoid, f_0](x_t W_x + p W_0)
+ *     h_j = p + g (u - p),  p = h_i,      [g, u] = [sigmoid, f_j](p W_{i,j}),  i < j
+ *     h_t = mean of the leaves (nodes that feed no other), or of all nodes
+ *     P(next word) = softmax(h_t E'),     x_t = row of E: embedding and output are tied
+ *
+ * Every W is a pair (W^c, W^h), stored (H, 2H): the gate's H columns, then the candidate's.
+ * All parameters stand in one flat vector that the caller owns: E (vocabulary, H), W_x, W_0,
+ * then the pairs of the edges. A pool holds those of every edge (i, j), j ascending, within
+ * it i; a model of one cell only its own. Losses are means over all tokens of a window,
+ * natural logarithms.
+ *
+ * A model splits the columns of a batch between threads; results have the same bits for
+ * any number of them. One call at a time; nothing is allocated after recurrent_new. */
+#ifndef ARCHWAY_COMMON_NN_RECURRENT_H
+#define ARCHWAY_COMMON_NN_RECURRENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/nn/recurrent_kernels.h"
+
+enum { RECURRENT_MAX_NODES = 64 };
+
+struct recurrent_cell {
+    int nodes;                               /* 1 ... RECURRENT_MAX_NODES */
+    uint8_t activation[RECURRENT_MAX_NODES]; /* enum recurrent_activation */
+    uint8_t previous[RECURRENT_MAX_NODES];   /* of node j: < j; of node 0: not used */
+};
+
+struct recurrent_options {
+    int vocabulary, hidden;
+    int steps, batch; /* of the largest window: BPTT length, columns */
+    int nodes;        /* of the largest cell */
+    const struct recurrent_cell *only; /* lay out this cell's weights alone; NULL: a pool */
+    bool mean_of_all;                  /* output: mean of all nodes, not of the leaves */
+    double state_clip; /* longer states h_t are cut to this norm before the next step,
+                          the factor counted as a constant; 0: never */
+    int threads;
+    const char *kernels; /* limit, see recurrent_kernels_find; NULL: none */
+};
+
+/* Shares that are dropped while training; what is left is scaled by 1 / (1 - share). Masks
+ * of a window are functions of (seed, step), independent of threads. */
+struct recurrent_dropout {
+    double embedding; /* whole words of E */
+    double input, state, output; /* units of x_t, h_{t-1}, h_t: one mask for all steps */
+    double weight;    /* single weights of the pairs of W_0 and the edges */
+    uint64_t seed, step;
+};
+
+struct recurrent_window {
+    int steps, batch;                /* at most those of the options */
+    const int32_t *inputs, *targets; /* (steps, batch): words, below the vocabulary */
+    float *state;                    /* (batch, H): in h before the first step, out after
+                                        the last */
+    const struct recurrent_dropout *dropout; /* NULL: none */
+};
+
+struct recurrent; /* opaque */
+
+/* ERROR_INPUT for sizes out of bounds or a cell that is none, ERROR_SYSTEM without memory.
+ */
+int recurrent_new(const struct recurrent_options *options, struct recurrent **ret,
+                  struct error *err);
+void recurrent_free(struct recurrent *r); /* NULL is allowed */
+/* Bytes that a model of these options takes, without the caller's parameters. */
+size_t recurrent_bytes(const struct recurrent_options *options);
+/* ERROR_INPUT saying what is wrong with a cell of at most `nodes` nodes. */
+int recurrent_cell_check(const struct recurrent_cell *cell, int nodes, struct error *err);
+
+size_t recurrent_count(const struct recurrent *r); /* floats of the vector */
+/* Where in it. edge: of (i, j), i < j; i = -1: W_0 (j is 0). SIZE_MAX when a model of one
+ * cell has no such edge. */
+size_t recurrent_input(const struct recurrent *r);
+size_t recurrent_edge(const struct recurrent *r, int i, int j);
+
+/* The parts of the vector that a cell uses, ascending. */
+struct recurrent_range {
+    size_t first, count; /* floats */
+};
+enum { RECURRENT_MAX_RANGES = RECURRENT_MAX_NODES + 2 };
+int recurrent_touched(const struct recurrent *r, const struct recurrent_cell *cell,
+                      struct recurrent_range ret[RECURRENT_MAX_RANGES]);
+
+/* Mean loss of a window. The cell must be valid, and the model's own if it has one. */
+double recurrent_loss(struct recurrent *r, const float *parameters,
+                      const struct recurrent_cell *cell,
+                      const struct recurrent_window *window);
+/* Likewise, and adds weight x its gradient to `gradient` (laid out as the parameters) in
+ * the parts that the cell uses. Gradients stop at the window's first state. */
+double recurrent_gradient(struct recurrent *r, const float *parameters,
+                          const struct recurrent_cell *cell,
+                          const struct recurrent_window *window, float weight,
+                          float *gradient);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the recurrent model only. A slice is a part of the vocabulary that
+ * is packed on its own, so that threads can share the packing. */
+#ifndef ARCHWAY_COMMON_NN_RECURRENT_PRIVATE_H
+#define ARCHWAY_COMMON_NN_RECURRENT_PRIVATE_H
+
+#include "common/nn/recurrent.h"
+
+enum {
+    RECURRENT_SLICE = 1024, /* words */
+    RECURRENT_CHUNK = 320   /* rows of logits at once */
+};
+
+/* Packed weights of a product and of its way back. */
+struct recurrent_matrix {
+    float *forward, *back; /* (H, 2H) and its transposed (2H, H) */
+    float *mask;           /* (H, 2H) where weights are dropped, else NULL */
+};
+
+struct recurrent {
+    struct recurrent_options options;
+    struct recurrent_cell own; /* the copy that options.only points to */
+    const struct recurrent_kernels *kernels;
+    size_t count, hidden; /* hidden: H */
+    int slices;
+
+    /* The cell at hand. */
+    const struct recurrent_cell *cell;
+    int leaves, leaf[RECURRENT_MAX_NODES];
+
+    /* All buffers; owned as one block. Rows are (step, column) of the window at hand. */
+    float *memory;
+    float *x, *dx;      /* (T, B, H): embedded inputs */
+    float *s;           /* (T + 1, B, H): states that enter the steps */
+    float *out, *dout;  /* (T, B, H) */
+    float *cut;         /* (T, B): factor on the state that leaves a step */
+    float *dstate;      /* (B, H) */
+    float *logits;      /* (RECURRENT_CHUNK, V) */
+    float *packed_rows; /* outputs of a chunk, packed as (chunk, H) */
+    float *scratch;     /* (H, 2H) a thread, for masked weights and packed gradients */
+    size_t scratch_each;
+    float *embedding_forward, *embedding_back; /* E', E: packed by slices */
+    struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
+    float *a[RECURRENT_MAX_NODES];  /* (T, B, 2H): what goes into a node; g, u; gradient */
+    float *h[RECURRENT_MAX_NODES];  /* (T, B, H) */
+    float *dh[RECURRENT_MAX_NODES]; /* (B, H) */
+    double *losses;                 /* (RECURRENT_CHUNK) */
+};
+
+/* recurrent_cell.c: what feeds node j at step t, and where its gradient goes. */
+static inline const float *recurrent_source(const struct recurrent *r, int j, size_t at)
+{
+    return (j == 0 ? r->s : r->h[r->cell->previous[j]]) + at * r->hidden;
+}
+
+/* recurrent_pack.c: all weights that the cell uses; `back`: the way back as well. */
+void recurrent_pack(struct recurrent *r, const float *parameters, bool back);
+/* recurrent_run.c: x, then all states and outputs of the window. */
+void recurrent_forward(struct recurrent *r, const float *parameters,
+                       const struct recurrent_window *w);
+/* From dout to the gradients of all weights but the output's. */
+void recurrent_backward(struct recurrent *r, const struct recurrent_window *w,
+                        float *gradient);
+/* recurrent_decode.c: the sum of the losses of all tokens; with gradient, dout is written
+ * and the output's part of dE added, all times `weight`. */
+double recurrent_decode(struct recurrent *r, const struct recurrent_window *w, float weight,
+                        float *gradient);
+/* Where slice i of the packed embeddings begins, in floats. */
+size_t recurrent_slice_forward(const struct recurrent *r, int i);
+size_t recurrent_slice_back(const struct recurrent *r, int i);
+static inline int recurrent_slice_words(const struct recurrent *r, int i)
+{
+    int left = r->options.vocabulary - i * RECURRENT_SLICE;
+    return left < RECURRENT_SLICE ? left : RECURRENT_SLICE;
+}
+
+/* The k-th of n parts of `count` things that stand in units: [from, to). */
+static inline void recurrent_share(size_t count, size_t unit, int n, int k, size_t *from,
+                                   size_t *to)
+{
+    size_t units = (count + unit - 1) / unit;
+    *from = units * (size_t)k / (size_t)n * unit;
+    *to = units * (size_t)(k + 1) / (size_t)n * unit;
+    *to = *to < count ? *to : count;
+    *from = *from < count ? *from : count;
+}
+
+#endif
