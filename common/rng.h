@@ -25,7 +25,8 @@ enum rng_purpose {
     RNG_MEMORY = 11, /* choices of the memory buffer */
     RNG_SEARCH = 12, /* other choices of a search strategy */
     RNG_SIMULATION = 13, /* simulated durations, rewards and faults */
-    RNG_CHAOS = 14 /* rehearsed faults; step = attempt */
+    RNG_CHAOS = 14, /* rehearsed faults; step = attempt */
+    RNG_DROPOUT = 15 /* masks of a recurrent child; trial = window */
 };
 
 struct rng {

@@ -110,7 +110,7 @@ struct piece {
     size_t count;
 };
 
-enum { MAX_PIECES = 20 + 6 * RECURRENT_MAX_NODES };
+enum { MAX_PIECES = 24 + 6 * RECURRENT_MAX_NODES };
 
 static size_t embedding_floats(const struct recurrent *r, bool back)
 {
@@ -139,16 +139,18 @@ static size_t list_matrix(struct recurrent *r, struct recurrent_matrix *m,
                              recurrent_packed(r->kernels, r->hidden, 2 * r->hidden)};
     list[1] =
         (struct piece){&m->back, recurrent_packed(r->kernels, 2 * r->hidden, r->hidden)};
-    return 2;
+    list[2] = (struct piece){&m->mask,
+                             r->options.drop_weights ? 2 * r->hidden * r->hidden : 0};
+    return 3;
 }
 
-/* A thread's scratch: a pair of weights, or a part of packed gradients over all rows. */
-static size_t scratch_floats(const struct recurrent *r)
+/* A thread's scratch: a part of packed gradients over all rows, and a pair of weights. */
+static size_t scratch_floats(struct recurrent *r)
 {
     size_t rows = (size_t)r->options.steps * (size_t)r->options.batch;
-    size_t gradients = recurrent_packed(r->kernels, rows, 2 * r->hidden);
-    size_t pair = 2 * r->hidden * r->hidden;
-    return (gradients > pair ? gradients : pair) + LINE;
+    size_t pair = r->options.drop_weights ? 2 * r->hidden * r->hidden : 0;
+    r->scratch_pair = recurrent_packed(r->kernels, rows, 2 * r->hidden);
+    return r->scratch_pair + pair + LINE;
 }
 
 static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
@@ -163,6 +165,12 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
         {&r->out, rows * wide},
         {&r->dout, rows * wide},
         {&r->cut, rows},
+        {&r->normal, r->options.norm ? rows * wide : 0},
+        {&r->deviation, r->options.norm ? steps * wide : 0},
+        {&r->words, (size_t)r->options.vocabulary},
+        {&r->mask[MASK_INPUT], batch * wide},
+        {&r->mask[MASK_STATE], batch * wide},
+        {&r->mask[MASK_OUTPUT], batch * wide},
         {&r->dstate, batch * wide},
         {&r->logits, (size_t)RECURRENT_CHUNK * (size_t)r->options.vocabulary},
         {&r->packed_rows, recurrent_packed(r->kernels, RECURRENT_CHUNK, wide)},
@@ -266,6 +274,7 @@ static double run(struct recurrent *r, const float *parameters,
 {
     double tokens = (double)w->steps * (double)w->batch;
     take_cell(r, cell);
+    recurrent_draw(r, w->dropout);
     recurrent_pack(r, parameters, gradient != NULL);
     recurrent_forward(r, parameters, w);
     double sum = recurrent_decode(r, w, weight / (float)tokens, gradient);

@@ -3,7 +3,8 @@
  *
  *     h_0 = p + g (u - p),  p = h_{t-1},  [g, u] = [sigmoid, f_0](x_t W_x + p W_0)
  *     h_j = p + g (u - p),  p = h_i,      [g, u] = [sigmoid, f_j](p W_{i,j}),  i < j
- *     h_t = mean of the leaves (nodes that feed no other), or of all nodes
+ *     h_t = mean of the leaves (nodes that feed no other), or of all nodes, and with
+ *           `norm` each of its units normalised over the columns of the batch
  *     P(next word) = softmax(h_t E'),     x_t = row of E: embedding and output are tied
  *
  * Every W is a pair (W^c, W^h), stored (H, 2H): the gate's H columns, then the candidate's.
@@ -38,6 +39,9 @@ struct recurrent_options {
     int nodes;        /* of the largest cell */
     const struct recurrent_cell *only; /* lay out this cell's weights alone; NULL: a pool */
     bool mean_of_all;                  /* output: mean of all nodes, not of the leaves */
+    bool norm; /* batch norm without scale and shift; of the columns at hand, in
+                  evaluation as well (shared weights have no running statistics) */
+    bool drop_weights; /* dropouts may have a share `weight` */
     double state_clip; /* longer states h_t are cut to this norm before the next step,
                           the factor counted as a constant; 0: never */
     int threads;
@@ -47,10 +51,12 @@ struct recurrent_options {
 /* Shares that are dropped while training; what is left is scaled by 1 / (1 - share). Masks
  * of a window are functions of (seed, step), independent of threads. */
 struct recurrent_dropout {
-    double embedding; /* whole words of E */
-    double input, state, output; /* units of x_t, h_{t-1}, h_t: one mask for all steps */
-    double weight;    /* single weights of the pairs of W_0 and the edges */
-    uint64_t seed, step;
+    double embedding; /* whole words of E, as inputs */
+    double input, state; /* units of x_t and of the h_{t-1} that enters a step */
+    double output;       /* units of h_t on its way to the softmax; each of the three has
+                            one mask for all steps */
+    double weight;       /* single weights of the pairs of W_0 and the edges */
+    uint64_t seed, step; /* step: below 2^56 */
 };
 
 struct recurrent_window {

@@ -4,11 +4,26 @@
 #include "common/nn/recurrent_private.h"
 
 #include <omp.h>
+#include <string.h>
+
+/* The weights that are left after dropping some: a copy in this thread's scratch. */
+static const float *masked(const struct recurrent *r, const float *w,
+                           const struct recurrent_matrix *m)
+{
+    size_t count = 2 * r->hidden * r->hidden;
+    float *copy = r->scratch + (size_t)omp_get_thread_num() * r->scratch_each +
+                  r->scratch_pair;
+    memcpy(copy, w, count * sizeof *copy);
+    r->kernels->multiply(count, m->mask, copy);
+    return copy;
+}
 
 static void pack_pair(const struct recurrent *r, const float *w, struct recurrent_matrix *m,
                       bool back)
 {
     size_t n = r->hidden;
+    if (m != &r->input && r->dropout && r->dropout->weight > 0)
+        w = masked(r, w, m);
     r->kernels->pack(n, 2 * n, w, 2 * n, m->forward);
     if (back)
         r->kernels->pack_transposed(2 * n, n, w, 2 * n, m->back);

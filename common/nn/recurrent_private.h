@@ -11,10 +11,12 @@ enum {
     RECURRENT_CHUNK = 320   /* rows of logits at once */
 };
 
+enum { MASK_INPUT, MASK_STATE, MASK_OUTPUT, MASKS };
+
 /* Packed weights of a product and of its way back. */
 struct recurrent_matrix {
     float *forward, *back; /* (H, 2H) and its transposed (2H, H) */
-    float *mask;           /* (H, 2H) where weights are dropped, else NULL */
+    float *mask;           /* (H, 2H): 0 or 1 / (1 - share); only with drop_weights */
 };
 
 struct recurrent {
@@ -27,6 +29,7 @@ struct recurrent {
     /* The cell at hand. */
     const struct recurrent_cell *cell;
     int leaves, leaf[RECURRENT_MAX_NODES];
+    const struct recurrent_dropout *dropout; /* NULL: none */
 
     /* All buffers; owned as one block. Rows are (step, column) of the window at hand. */
     float *memory;
@@ -34,11 +37,15 @@ struct recurrent {
     float *s;           /* (T + 1, B, H): states that enter the steps */
     float *out, *dout;  /* (T, B, H) */
     float *cut;         /* (T, B): factor on the state that leaves a step */
+    float *normal;      /* (T, B, H): h_t before the output's mask, with norm */
+    float *deviation;   /* (T, H): 1 / standard deviation, likewise */
+    float *words;       /* (V): factor of each word's embedding */
+    float *mask[MASKS]; /* (B, H): of inputs, states, outputs */
     float *dstate;      /* (B, H) */
     float *logits;      /* (RECURRENT_CHUNK, V) */
     float *packed_rows; /* outputs of a chunk, packed as (chunk, H) */
     float *scratch;     /* (H, 2H) a thread, for masked weights and packed gradients */
-    size_t scratch_each;
+    size_t scratch_each, scratch_pair; /* floats; where the pair begins */
     float *embedding_forward, *embedding_back; /* E', E: packed by slices */
     struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
     float *a[RECURRENT_MAX_NODES];  /* (T, B, 2H): what goes into a node; g, u; gradient */
@@ -55,6 +62,20 @@ static inline const float *recurrent_source(const struct recurrent *r, int j, si
 
 /* recurrent_pack.c: all weights that the cell uses; `back`: the way back as well. */
 void recurrent_pack(struct recurrent *r, const float *parameters, bool back);
+/* recurrent_dropout.c: draw all masks of the window. */
+void recurrent_draw(struct recurrent *r, const struct recurrent_dropout *dropout);
+/* Is something of this kind dropped? */
+static inline bool recurrent_drops(const struct recurrent *r, int mask)
+{
+    const struct recurrent_dropout *d = r->dropout;
+    return d && (mask == MASK_INPUT   ? d->input
+                 : mask == MASK_STATE ? d->state
+                                      : d->output) > 0;
+}
+/* recurrent_norm.c: normalise the rows of step t, by all threads of a team: each takes
+ * some units. The way back turns the gradient of the rows of out into that before. */
+void recurrent_norm(struct recurrent *r, const struct recurrent_window *w, int t);
+void recurrent_norm_back(struct recurrent *r, const struct recurrent_window *w, int t);
 /* recurrent_run.c: x, then all states and outputs of the window. */
 void recurrent_forward(struct recurrent *r, const float *parameters,
                        const struct recurrent_window *w);

@@ -31,12 +31,25 @@ static struct strip strip_at(const struct recurrent *r, const struct recurrent_w
                           .at = (size_t)t * (size_t)w->batch + from};
 }
 
+/* Rows of this strip, times the mask of some kind if there is one. */
+static void mask(const struct strip *p, int kind, float *rows)
+{
+    const struct recurrent *r = p->r;
+    size_t n = r->hidden;
+    if (recurrent_drops(r, kind))
+        r->kernels->multiply(p->columns * n, r->mask[kind] + p->from * n, rows);
+}
+
 static void embed(const struct strip *p, const float *parameters)
 {
-    size_t n = p->r->hidden;
-    for (size_t i = 0; i < p->columns; i++)
-        memcpy(p->r->x + (p->at + i) * n,
-               parameters + (size_t)p->w->inputs[p->at + i] * n, n * sizeof(float));
+    const struct recurrent *r = p->r;
+    size_t n = r->hidden;
+    for (size_t i = 0; i < p->columns; i++) {
+        size_t word = (size_t)p->w->inputs[p->at + i];
+        float factor = r->dropout ? r->words[word] : 1;
+        r->kernels->scale(n, factor, parameters + word * n, r->x + (p->at + i) * n);
+    }
+    mask(p, MASK_INPUT, r->x + p->at * n);
 }
 
 /* What goes into node j: a = source W, for node 0 added to x W_x. */
@@ -78,15 +91,22 @@ static void node(const struct strip *p, int j)
     r->kernels->highway(&h);
 }
 
-/* h_t, and the state that enters the next step. */
-static void leave(const struct strip *p)
+static void mean(const struct strip *p)
 {
     const struct recurrent *r = p->r;
-    size_t n = r->hidden, count = p->columns * n, batch = (size_t)p->w->batch;
+    size_t n = r->hidden, count = p->columns * n;
     float share = 1 / (float)r->leaves, *out = r->out + p->at * n;
     r->kernels->scale(count, share, r->h[r->leaf[0]] + p->at * n, out);
     for (int i = 1; i < r->leaves; i++)
         r->kernels->add_scaled(count, share, r->h[r->leaf[i]] + p->at * n, out);
+}
+
+/* The state that enters the next step, and what the softmax sees of h_t. */
+static void leave(const struct strip *p, bool last)
+{
+    const struct recurrent *r = p->r;
+    size_t n = r->hidden, batch = (size_t)p->w->batch;
+    float *out = r->out + p->at * n;
     for (size_t i = 0; i < p->columns; i++) {
         double square = r->options.state_clip > 0
                             ? r->kernels->sum_of_squares(n, out + i * n)
@@ -96,6 +116,9 @@ static void leave(const struct strip *p)
         r->kernels->scale(n, r->cut[p->at + i], out + i * n,
                           r->s + (p->at + batch + i) * n);
     }
+    if (!last)
+        mask(p, MASK_STATE, r->s + (p->at + batch) * n);
+    mask(p, MASK_OUTPUT, out);
 }
 
 void recurrent_forward(struct recurrent *r, const float *parameters,
@@ -106,23 +129,39 @@ void recurrent_forward(struct recurrent *r, const float *parameters,
 #pragma omp parallel num_threads(r->options.threads)
     for (int t = 0; t < w->steps; t++) {
         struct strip p = strip_at(r, w, t);
+        if (t == 0)
+            mask(&p, MASK_STATE, r->s + p.at * r->hidden);
         embed(&p, parameters);
         for (int j = 0; j < r->cell->nodes && p.columns > 0; j++)
             node(&p, j);
-        leave(&p);
+        mean(&p);
+        if (r->options.norm)
+            recurrent_norm(r, w, t);
+        leave(&p, t + 1 == w->steps);
     }
     memcpy(w->state, r->s + (size_t)w->steps * state, state * sizeof *w->state);
 }
 
-/* dh of the nodes at step t: what leaves through the output and the state. */
-static void enter_back(const struct strip *p)
+/* The gradient of h_t: what leaves through the output and the state. */
+static void leave_back(const struct strip *p, bool last)
+{
+    const struct recurrent *r = p->r;
+    size_t n = r->hidden;
+    float *dout = r->dout + p->at * n, *dstate = r->dstate + p->from * n;
+    mask(p, MASK_OUTPUT, dout);
+    if (!last)
+        mask(p, MASK_STATE, dstate);
+    for (size_t i = 0; i < p->columns; i++)
+        r->kernels->add_scaled(n, r->cut[p->at + i], dstate + i * n, dout + i * n);
+    memset(dstate, 0, p->columns * n * sizeof *dstate);
+}
+
+/* Then that of the nodes. */
+static void mean_back(const struct strip *p)
 {
     const struct recurrent *r = p->r;
     size_t n = r->hidden, count = p->columns * n;
-    float *dout = r->dout + p->at * n, *dstate = r->dstate + p->from * n;
-    for (size_t i = 0; i < p->columns; i++)
-        r->kernels->add_scaled(n, r->cut[p->at + i], dstate + i * n, dout + i * n);
-    memset(dstate, 0, count * sizeof *dstate);
+    const float *dout = r->dout + p->at * n;
     for (int j = 0; j < r->cell->nodes; j++)
         memset(r->dh[j] + p->from * n, 0, count * sizeof(float));
     for (int i = 0; i < r->leaves; i++)
@@ -163,9 +202,28 @@ static void node_back(const struct strip *p, int j)
     r->kernels->product(&product);
 }
 
-/* Columns [from, to) of dW (H, 2H) += rows' A^T D, D's columns packed into scratch. */
+/* dW of dropped weights is made in scratch, then its rest is added. */
+static void masked_back(const struct recurrent *r, struct recurrent_product *product,
+                        const float *mask, float *scratch)
+{
+    float *dw = product->c;
+    size_t width = product->n;
+    product->c = scratch + r->scratch_pair;
+    product->c_row = width;
+    product->add = false;
+    r->kernels->product(product);
+    for (size_t i = 0; i < r->hidden; i++) {
+        float *row = product->c + i * width;
+        r->kernels->multiply(width, mask + i * 2 * r->hidden, row);
+        r->kernels->add_scaled(width, 1, row, dw + i * 2 * r->hidden);
+    }
+}
+
+/* Columns [from, to) of dW (H, 2H) += rows' A^T D, D's columns packed into scratch. mask:
+ * of the weights, or NULL. */
 static void weight_back(const struct recurrent *r, size_t rows, const float *a,
-                        const float *d, size_t from, size_t to, float *scratch, float *dw)
+                        const float *d, size_t from, size_t to, const float *mask,
+                        float *scratch, float *dw)
 {
     size_t n = r->hidden;
     r->kernels->pack(rows, to - from, d + from, 2 * n, scratch);
@@ -179,7 +237,10 @@ static void weight_back(const struct recurrent *r, size_t rows, const float *a,
                                         .c = dw + from,
                                         .c_row = 2 * n,
                                         .add = true};
-    r->kernels->product(&product);
+    if (mask)
+        masked_back(r, &product, mask + from, scratch);
+    else
+        r->kernels->product(&product);
 }
 
 /* A thread's columns of all weights' gradients. */
@@ -191,10 +252,13 @@ static void weights_back(const struct recurrent *r, size_t rows, float *gradient
                     &from, &to);
     if (from == to)
         return;
-    weight_back(r, rows, r->x, r->a[0], from, to, scratch, gradient + recurrent_input(r));
+    bool dropped = r->dropout && r->dropout->weight > 0;
+    weight_back(r, rows, r->x, r->a[0], from, to, NULL, scratch,
+                gradient + recurrent_input(r));
     for (int j = 0; j < r->cell->nodes; j++) {
         int i = j == 0 ? -1 : r->cell->previous[j];
-        weight_back(r, rows, recurrent_source(r, j, 0), r->a[j], from, to, scratch,
+        weight_back(r, rows, recurrent_source(r, j, 0), r->a[j], from, to,
+                    dropped ? r->matrix[j].mask : NULL, scratch,
                     gradient + recurrent_edge(r, i, j));
     }
 }
@@ -205,9 +269,14 @@ static void embeddings_back(const struct recurrent *r, const struct recurrent_wi
 {
     size_t n = r->hidden, from, to;
     recurrent_share(n, 16, omp_get_num_threads(), omp_get_thread_num(), &from, &to);
-    for (size_t i = 0; i < rows && from < to; i++)
-        r->kernels->add_scaled(to - from, 1, r->dx + i * n + from,
-                               gradient + (size_t)w->inputs[i] * n + from);
+    for (size_t i = 0; i < rows && from < to; i++) {
+        size_t word = (size_t)w->inputs[i], column = i % (size_t)w->batch;
+        float *dx = r->dx + i * n + from;
+        if (recurrent_drops(r, MASK_INPUT))
+            r->kernels->multiply(to - from, r->mask[MASK_INPUT] + column * n + from, dx);
+        r->kernels->add_scaled(to - from, r->dropout ? r->words[word] : 1, dx,
+                               gradient + word * n + from);
+    }
 }
 
 void recurrent_backward(struct recurrent *r, const struct recurrent_window *w,
@@ -219,7 +288,10 @@ void recurrent_backward(struct recurrent *r, const struct recurrent_window *w,
     {
         for (int t = w->steps - 1; t >= 0; t--) {
             struct strip p = strip_at(r, w, t);
-            enter_back(&p);
+            leave_back(&p, t + 1 == w->steps);
+            if (r->options.norm)
+                recurrent_norm_back(r, w, t);
+            mean_back(&p);
             for (int j = r->cell->nodes - 1; j >= 0 && p.columns > 0; j--)
                 node_back(&p, j);
         }

@@ -48,6 +48,7 @@ struct rig {
     float *parameters, *gradient, *state, *before;
     double *exact, *cut;
     int32_t *inputs, *targets;
+    struct recurrent_dropout dropout;
     struct recurrent_window w;
 };
 
@@ -150,16 +151,18 @@ static void check_gradient(struct rig *g, int looks)
     ck_assert_int_lt(kinks, looks / 10 + 2);
 }
 
-static void check_model(const struct recurrent_options *o, const struct recurrent_cell *cell)
+static void check_model(const struct recurrent_options *o, const struct recurrent_cell *cell,
+                        const struct recurrent_dropout *dropout)
 {
     struct rig g;
     rig_init(&g, o, cell);
+    g.w.dropout = dropout;
     double *state = malloc((size_t)o->batch * (size_t)o->hidden * sizeof *state);
-    double exact = reference(&g, true, state);
     double loss = recurrent_gradient(g.r, g.parameters, cell, &g.w, 1, g.gradient);
-    ck_assert_double_eq_tol(loss, exact, 1e-5);
+    double exact = reference(&g, true, state);
+    ck_assert_double_eq_tol(loss, exact, 5e-5);
     for (int i = 0; i < o->batch * o->hidden; i++)
-        ck_assert_double_eq_tol((double)g.state[i], state[i], 1e-5);
+        ck_assert_double_eq_tol((double)g.state[i], state[i], 5e-5 * (1 + fabs(state[i])));
     memcpy(g.state, g.before, (size_t)(o->batch * o->hidden) * sizeof *g.state);
     ck_assert_double_eq(recurrent_loss(g.r, g.parameters, cell, &g.w), loss);
     check_gradient(&g, 60);
@@ -169,20 +172,31 @@ static void check_model(const struct recurrent_options *o, const struct recurren
 
 static void check_kernels(const char *kernels)
 {
-    for (int k = 0; k < 12; k++) {
+    for (int k = 0; k < 18; k++) {
         struct recurrent_options o = {.vocabulary = 2 + below(40),
                                       .hidden = 1 + below(21),
                                       .steps = 1 + below(6),
                                       .batch = 1 + below(9),
                                       .nodes = 1 + below(7),
                                       .mean_of_all = k % 3 == 1,
+                                      .norm = k % 5 == 3,
+                                      .drop_weights = k > 6,
                                       .state_clip = k % 4 == 2 ? 0.4 : 0,
                                       .threads = 1 + below(3),
                                       .kernels = kernels};
         struct recurrent_cell cell = random_cell(1 + below(o.nodes));
+        struct recurrent_dropout d = {.embedding = 0.2,
+                                      .input = k % 2 ? 0.3 : 0,
+                                      .state = k % 3 ? 0.4 : 0,
+                                      .output = k % 2 ? 0 : 0.5,
+                                      .weight = o.drop_weights ? 0.25 : 0,
+                                      .seed = seed,
+                                      .step = (uint64_t)k};
         if (k % 2)
             o.only = &cell;
-        check_model(&o, &cell);
+        if (o.norm && o.batch < 4)
+            o.batch = 4;
+        check_model(&o, &cell, k > 4 ? &d : NULL);
     }
 }
 
@@ -271,7 +285,7 @@ START_TEST(large_windows_and_vocabularies)
                                   .threads = 2};
     start_random();
     struct recurrent_cell cell = random_cell(2);
-    check_model(&o, &cell);
+    check_model(&o, &cell, NULL);
 }
 END_TEST
 
@@ -283,12 +297,22 @@ START_TEST(threads_change_no_bit)
                                   .steps = 9,
                                   .batch = 11,
                                   .nodes = 6,
+                                  .norm = true,
+                                  .drop_weights = true,
                                   .threads = 1};
+    struct recurrent_dropout d = {.embedding = 0.1,
+                                  .input = 0.2,
+                                  .state = 0.3,
+                                  .output = 0.4,
+                                  .weight = 0.5,
+                                  .seed = 3,
+                                  .step = 8};
     start_random();
     struct recurrent_cell cell = random_cell(6), other = random_cell(4);
     struct rig g;
     rig_init(&g, &o, &cell);
     size_t states = 11 * 37;
+    g.w.dropout = &d;
     double loss = recurrent_gradient(g.r, g.parameters, &cell, &g.w, 0.5f, g.gradient);
     float *gradient = malloc(g.count * sizeof *gradient);
     float *state = malloc(states * sizeof *state);
@@ -309,6 +333,55 @@ START_TEST(threads_change_no_bit)
     }
     free(gradient);
     free(state);
+    rig_fini(&g);
+}
+END_TEST
+
+static double share_of_zeros(const float *mask, size_t count, float keep)
+{
+    size_t zeros = 0;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert(mask[i] == 0 || mask[i] == keep);
+        zeros += mask[i] == 0;
+    }
+    return (double)zeros / (double)count;
+}
+
+/* Every kind of mask has its share, and another window has others. */
+START_TEST(masks_drop_their_share)
+{
+    struct recurrent_options o = {.vocabulary = 9000,
+                                  .hidden = 60,
+                                  .steps = 1,
+                                  .batch = 60,
+                                  .nodes = 2,
+                                  .drop_weights = true,
+                                  .threads = 2};
+    struct recurrent_dropout d = {.embedding = 0.1,
+                                  .input = 0.2,
+                                  .state = 0.3,
+                                  .output = 0.4,
+                                  .weight = 0.5,
+                                  .seed = 3};
+    struct recurrent_cell cell = {.nodes = 2};
+    struct rig g;
+    float first[3600];
+    start_random();
+    rig_init(&g, &o, &cell);
+    g.w.dropout = &d;
+    recurrent_loss(g.r, g.parameters, &cell, &g.w);
+    ck_assert_double_eq_tol(share_of_zeros(g.r->words, 9000, 1 / 0.9f), 0.1, 0.02);
+    for (int kind = 0; kind < MASKS; kind++)
+        ck_assert_double_eq_tol(
+            share_of_zeros(g.r->mask[kind], 3600, (float)(1 / (0.8 - 0.1 * kind))),
+            0.2 + 0.1 * kind, 0.04);
+    for (int j = 0; j < 2; j++)
+        ck_assert_double_eq_tol(share_of_zeros(g.r->matrix[j].mask, 7200, 2), 0.5, 0.03);
+    ck_assert_mem_ne(g.r->matrix[0].mask, g.r->matrix[1].mask, 7200 * sizeof(float));
+    memcpy(first, g.r->mask[MASK_INPUT], sizeof first);
+    d.step = 1;
+    recurrent_loss(g.r, g.parameters, &cell, &g.w);
+    ck_assert_mem_ne(first, g.r->mask[MASK_INPUT], sizeof first);
     rig_fini(&g);
 }
 END_TEST
@@ -347,6 +420,7 @@ int main(int argc, char **argv)
                                   losses_and_gradients_are_those_of_the_reference,
                                   large_windows_and_vocabularies,
                                   threads_change_no_bit,
+                                  masks_drop_their_share,
                                   gradients_add_up,
                                   NULL};
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
