@@ -20,7 +20,7 @@ from torch.nn import functional
 CELL = [0, 0, 0, 1, 1, 2, 1, 2, 0, 2, 0, 5, 1, 1, 0, 6, 1, 8, 1, 8, 1, 8, 1]  # f0, (i, f) x 11
 FUNCTIONS = (torch.tanh, torch.relu)
 WORDS, STEPS, COLUMNS, WINDOWS = 10000, 35, 64, 20
-WARM_UP, STEPS_MIN = 2, 3
+WARM_UP, STEPS_MIN = 1, 3
 
 
 class Language(nn.Module):
