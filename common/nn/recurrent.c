@@ -275,7 +275,8 @@ static double run(struct recurrent *r, const float *parameters,
     double tokens = (double)w->steps * (double)w->batch;
     take_cell(r, cell);
     recurrent_draw(r, w->dropout);
-    recurrent_pack(r, parameters, gradient != NULL);
+    if (!w->same_weights)
+        recurrent_pack(r, parameters, gradient != NULL);
     recurrent_forward(r, parameters, w);
     double sum = recurrent_decode(r, w, weight / (float)tokens, gradient);
     if (gradient)

@@ -65,6 +65,8 @@ struct recurrent_window {
     float *state;                    /* (batch, H): in h before the first step, out after
                                         the last */
     const struct recurrent_dropout *dropout; /* NULL: none */
+    bool same_weights; /* parameters and cell are those of the last call, no weight was
+                          or is dropped: what was packed then serves again */
 };
 
 struct recurrent; /* opaque */
@@ -97,11 +99,32 @@ int recurrent_touched(const struct recurrent *r, const struct recurrent_cell *ce
 double recurrent_loss(struct recurrent *r, const float *parameters,
                       const struct recurrent_cell *cell,
                       const struct recurrent_window *window);
-/* Likewise, and adds weight x its gradient to `gradient` (laid out as the parameters) in
- * the parts that the cell uses. Gradients stop at the window's first state. */
+/* Likewise (but same_weights serves only after another gradient), and adds weight x its
+ * gradient to `gradient` (laid out as the parameters) in the parts that the cell uses.
+ * Gradients stop at the window's first state. */
 double recurrent_gradient(struct recurrent *r, const float *parameters,
                           const struct recurrent_cell *cell,
                           const struct recurrent_window *window, float weight,
                           float *gradient);
+
+/* Plain gradient descent on some parts of the vector, as the published recurrent searches
+ * use it: with f = min(1, clip / (|gradient| + 1e-6)), clip 0: f = 1,
+ *
+ *     w -= lr (f gradient + decay w).
+ */
+struct recurrent_descent {
+    double lr, clip, decay;
+};
+/* The norm of the gradient over all these parts, before clipping; where it is not finite,
+ * nothing is changed. Both are the same for any number of threads. */
+double recurrent_descend(const struct recurrent *r, const struct recurrent_descent *d,
+                         const struct recurrent_range *ranges, int count,
+                         const float *gradient, float *parameters);
+/* Set these parts of a vector to 0. */
+void recurrent_clear(const struct recurrent *r, const struct recurrent_range *ranges,
+                     int count, float *vector);
+/* mean += (parameters - mean) / n over the whole vector: the running mean of n of them. */
+void recurrent_average(const struct recurrent *r, uint64_t n, const float *parameters,
+                       float *mean);
 
 #endif

@@ -412,6 +412,66 @@ START_TEST(gradients_add_up)
 }
 END_TEST
 
+/* Clipped, decayed, only in the parts that are asked for, and not at all by a gradient that
+ * is no number. */
+START_TEST(descent_follows_its_formula)
+{
+    struct recurrent_options o = {
+        .vocabulary = 900, .hidden = 24, .steps = 1, .batch = 1, .nodes = 3, .threads = 2};
+    struct recurrent_descent d = {.lr = 0.5, .clip = 0.25, .decay = 0.01};
+    struct recurrent_cell cell = {.nodes = 2};
+    struct recurrent_range ranges[RECURRENT_MAX_RANGES];
+    struct rig g;
+    double square = 0;
+    start_random();
+    rig_init(&g, &o, &cell);
+    for (size_t i = 0; i < g.count; i++)
+        g.gradient[i] = rng_float(&rng) - 0.5f;
+    int n = recurrent_touched(g.r, &cell, ranges);
+    for (size_t i = 0; i < g.count; i++)
+        if (is_touched(&g, i))
+            square += (double)g.gradient[i] * (double)g.gradient[i];
+    double norm = recurrent_descend(g.r, &d, ranges, n, g.gradient, g.parameters);
+    ck_assert_double_eq_tol(norm, sqrt(square), 1e-4);
+    for (size_t i = 0; i < g.count; i++) {
+        double step = 0.25 / (norm + 1e-6) * (double)g.gradient[i] + 0.01 * g.exact[i];
+        double wanted = is_touched(&g, i) ? g.exact[i] - 0.5 * step : g.exact[i];
+        ck_assert_double_eq_tol((double)g.parameters[i], wanted, 1e-6);
+    }
+    float *before = malloc(g.count * sizeof *before);
+    memcpy(before, g.parameters, g.count * sizeof *before);
+    g.gradient[recurrent_input(g.r)] = NAN;
+    ck_assert(isnan(recurrent_descend(g.r, &d, ranges, n, g.gradient, g.parameters)));
+    ck_assert_mem_eq(before, g.parameters, g.count * sizeof *before);
+    for (size_t i = 0; i < g.count; i++)
+        g.gradient[i] = 1;
+    recurrent_clear(g.r, ranges, n, g.gradient);
+    for (size_t i = 0; i < g.count; i++)
+        ck_assert_int_eq(g.gradient[i] == 0, is_touched(&g, i));
+    free(before);
+    rig_fini(&g);
+}
+END_TEST
+
+START_TEST(averages_are_means)
+{
+    struct recurrent_options o = {
+        .vocabulary = 700, .hidden = 30, .steps = 1, .batch = 1, .nodes = 1, .threads = 2};
+    struct recurrent_cell cell = {.nodes = 1};
+    struct rig g;
+    start_random();
+    rig_init(&g, &o, &cell);
+    for (uint64_t n = 1; n <= 4; n++) {
+        for (size_t i = 0; i < g.count; i++)
+            g.parameters[i] = (float)(n * n) + (float)i;
+        recurrent_average(g.r, n, g.parameters, g.gradient);
+    }
+    for (size_t i = 0; i < g.count; i++)
+        ck_assert_double_eq_tol((double)g.gradient[i], 7.5 + (double)i, 1e-2);
+    rig_fini(&g);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     const TTest *const tests[] = {bad_sizes_are_refused,
@@ -422,6 +482,8 @@ int main(int argc, char **argv)
                                   threads_change_no_bit,
                                   masks_drop_their_share,
                                   gradients_add_up,
+                                  descent_follows_its_formula,
+                                  averages_are_means,
                                   NULL};
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
     return unit_main("recurrent", tests);
