@@ -12,22 +12,22 @@
 #include <string.h>
 #include <xxhash.h>
 
-static size_t used_bytes(const struct architecture *a)
+size_t architecture_bytes(const struct architecture *a)
 {
     return offsetof(struct architecture, tokens) + a->count * sizeof a->tokens[0];
 }
 
 struct architecture *architecture_pack(const struct architecture *a)
 {
-    struct architecture *packed = malloc(used_bytes(a));
+    struct architecture *packed = malloc(architecture_bytes(a));
     if (packed)
-        memcpy(packed, a, used_bytes(a));
+        memcpy(packed, a, architecture_bytes(a));
     return packed;
 }
 
 void architecture_copy(const struct architecture *a, struct architecture *ret)
 {
-    memcpy(ret, a, used_bytes(a));
+    memcpy(ret, a, architecture_bytes(a));
 }
 
 bool architecture_equal(const struct architecture *a, const struct architecture *b)

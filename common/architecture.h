@@ -7,6 +7,7 @@
 #define ARCHWAY_COMMON_ARCHITECTURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/bytes.h"
@@ -24,6 +25,8 @@ struct architecture_hash {
     uint64_t low, high;
 };
 
+/* Bytes up to the last token. */
+size_t architecture_bytes(const struct architecture *a);
 /* A copy that ends behind its last token; caller frees; NULL when memory is gone. */
 struct architecture *architecture_pack(const struct architecture *a);
 /* What stands behind the last token in ret stays as it is. */

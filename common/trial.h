@@ -4,6 +4,7 @@
 #ifndef ARCHWAY_COMMON_TRIAL_H
 #define ARCHWAY_COMMON_TRIAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/architecture.h"
@@ -54,10 +55,12 @@ struct trial {
     uint8_t kind, arm, state; /* enums above */
     uint8_t failure;          /* enum trial_failure of the last attempt */
     uint16_t attempts;        /* attempts started */
+    bool told;                /* its strategy knows the result; kept by the ledger */
     int32_t worker, slot;     /* rank and slot of the last attempt; -1: none */
     uint64_t arm_index;       /* position within its arm, from 0 */
     uint64_t seed;            /* handed to the trainer */
     uint32_t policy_version;  /* updates that the policy had seen when it was proposed */
+    uint32_t epoch_count;     /* of the curve, below */
     int64_t same_as;          /* id of the trial that answers it, or -1 */
     struct architecture *architecture; /* owned by the trial's holder; may be packed */
     struct architecture_hash hash;
@@ -68,7 +71,6 @@ struct trial {
     double params, flops;
     char kernels[TRIAL_KERNELS]; /* that trained the last attempt, as its trainer said */
     double proposed_at, finished_at; /* Unix time, seconds */
-    uint32_t epoch_count;
     struct trial_epoch *epochs; /* owned; epoch_count entries */
     char *reason; /* owned; why it failed, or NULL: a line, and if there were any, the
                    * last lines of the trainer's standard error, a line each */

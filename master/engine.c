@@ -59,7 +59,6 @@ void engine_free(struct engine *e)
     ledger_free(e->ledger);
     space_free(e->space);
     bytes_fini(&e->scratch);
-    free(e->is_told);
     free(e->pending);
     free(e);
 }
@@ -382,7 +381,7 @@ static int engine_tell_async(struct engine *e, uint64_t durable, struct error *e
             break;
         e->pending_first++;
         e->pending_count--;
-        if (e->is_told[p.id])
+        if (ledger_trial(e->ledger, p.id)->told)
             continue;
         int status = engine_tell_one(e, p.id, err);
         if (status != 0)

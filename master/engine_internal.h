@@ -26,8 +26,6 @@ struct engine {
     void *over_context;
 
     uint64_t told;
-    bool *is_told; /* by id */
-    uint64_t is_told_capacity;
     /* Finished trials in the order of finishing; a ring would save memory that a run of
      * the usual size never misses. */
     struct engine_pending *pending;

@@ -124,7 +124,7 @@ static int replay_told(struct replay *r, struct bytes_reader *in, struct error *
     if (status == 0)
         status = replay_check(r->e, id,
                               1U << TRIAL_DONE | 1U << TRIAL_FAILED | 1U << TRIAL_SAVED, err);
-    if (status == 0 && r->e->is_told[id])
+    if (status == 0 && ledger_trial(r->e->ledger, id)->told)
         status = error_set(err, ERROR_CORRUPT, "trial %llu is told twice",
                            (unsigned long long)id);
     return status == 0 ? engine_apply_told(r->e, id, err) : status;
@@ -230,17 +230,13 @@ static int engine_restore_told(struct engine *e, const struct snapshot *s,
                                struct error *err)
 {
     uint64_t count = ledger_count(e->ledger);
-    e->is_told = calloc(count + 1024, sizeof *e->is_told);
-    if (!e->is_told)
-        return error_set(err, ERROR_SYSTEM, "no memory for %llu trials",
-                         (unsigned long long)count);
-    e->is_told_capacity = count + 1024;
     e->told = s->told;
     for (uint64_t id = 0; id < count; id++) {
         int state = ledger_trial(e->ledger, id)->state;
         bool over = state == TRIAL_DONE || state == TRIAL_FAILED || state == TRIAL_SAVED;
         bool told = over && (e->config.run.mode == MODE_ASYNC || id < s->told);
-        e->is_told[id] = told;
+        if (told)
+            ledger_set_told(e->ledger, id);
         if (over && !told && engine_push_pending(e, id, 0, err) != 0)
             return ERROR_SYSTEM;
     }

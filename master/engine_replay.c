@@ -29,23 +29,6 @@ int engine_push_pending(struct engine *e, uint64_t id, uint64_t offset, struct e
     return 0;
 }
 
-static int engine_grow_told(struct engine *e, uint64_t id, struct error *err)
-{
-    if (id < e->is_told_capacity)
-        return 0;
-    uint64_t capacity = e->is_told_capacity ? 2 * e->is_told_capacity : 1024;
-    while (capacity <= id)
-        capacity *= 2;
-    bool *flags = realloc(e->is_told, capacity * sizeof *flags);
-    if (!flags)
-        return error_set(err, ERROR_SYSTEM, "no memory for %llu trials",
-                         (unsigned long long)capacity);
-    memset(flags + e->is_told_capacity, 0, capacity - e->is_told_capacity);
-    e->is_told = flags;
-    e->is_told_capacity = capacity;
-    return 0;
-}
-
 double engine_cores(const struct engine *e)
 {
     const struct config_resources *r = &e->config.resources;
@@ -73,9 +56,7 @@ static int engine_save_trial(struct engine *e, uint64_t id, double now, struct e
 int engine_apply_proposed(struct engine *e, struct trial *t, struct error *err)
 {
     const struct trial *original = NULL;
-    int status = engine_grow_told(e, t->id, err);
-    if (status != 0)
-        return status;
+    int status;
     if (e->config.search.duplicates == DUPLICATES_ANSWER)
         original = ledger_find(e->ledger, (enum trial_arm)t->arm, t->hash);
     t->same_as = original ? (int64_t)original->id : -1;
@@ -171,10 +152,7 @@ int engine_apply_failed_attempt(struct engine *e, const struct record_finished *
 int engine_apply_told(struct engine *e, uint64_t id, struct error *err)
 {
     const struct trial *t = ledger_trial(e->ledger, id);
-    int status = engine_grow_told(e, id, err);
-    if (status != 0)
-        return status;
-    e->is_told[id] = true;
+    ledger_set_told(e->ledger, id);
     e->told++;
     return e->self[t->arm] ? e->ops[t->arm]->tell(e->self[t->arm], t, err) : 0;
 }

@@ -70,12 +70,13 @@ void event_log_text(struct event_log *l, double time, const char *event, int ran
 }
 
 void event_log_usage(struct event_log *l, double time, double cpu_seconds,
-                     uint64_t max_rss_bytes)
+                     uint64_t max_rss_bytes, uint64_t record_bytes)
 {
     fprintf(l->file,
             "{\"time\":%.3f,\"event\":\"usage\",\"cpu_seconds\":%.6f,"
-            "\"max_rss_bytes\":%llu}\n",
-            time, cpu_seconds, (unsigned long long)max_rss_bytes);
+            "\"max_rss_bytes\":%llu,\"record_bytes\":%llu}\n",
+            time, cpu_seconds, (unsigned long long)max_rss_bytes,
+            (unsigned long long)record_bytes);
 }
 
 static char *put_text(char *at, const char *text)

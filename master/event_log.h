@@ -16,10 +16,10 @@ void event_log_flush(struct event_log *l);
 /* {"time":..., "event":NAME, "rank":N, "text":TEXT}; rank < 0 and NULL are left out. */
 void event_log_text(struct event_log *l, double time, const char *event, int rank,
                     const char *text);
-/* {"time":..., "event":"usage", "cpu_seconds":..., "max_rss_bytes":...} of the master's
- * process; alone, that is the agent's as well. */
+/* {"time":..., "event":"usage", "cpu_seconds":..., "max_rss_bytes":..., "record_bytes":
+ * ...} of the master's process (alone, that is the agent's as well), and of the ledger. */
 void event_log_usage(struct event_log *l, double time, double cpu_seconds,
-                     uint64_t max_rss_bytes);
+                     uint64_t max_rss_bytes, uint64_t record_bytes);
 /* A trial with its arm, state, tokens, metric, reward, seconds, worker, slot. */
 void event_log_trial(struct event_log *l, double time, const char *event,
                      const struct trial *t, const char *reason);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trials live in chunks of nodes that never move. Everything else is chained through the
- * nodes by id: the queue (two FIFO lists, retries before fresh trials, doubly linked
- * because replay finishes trials out of order) and the trials that share a hash (without
- * the FAILED ones, so that the first of the chain is the answer). Trials that wait for
- * another stand in a small sorted array at that one.
+/* Trials live in chunks of nodes that never move, what they consist of in an arena: a
+ * million of them take little more than their bytes, and none is ever copied. Everything
+ * else is chained through the nodes by id: the queue (two FIFO lists, retries before fresh
+ * trials, doubly linked because replay finishes trials out of order) and the trials that
+ * share a hash (ledger_index.c). Trials that wait for another stand in a small sorted
+ * array at that one.
  *
  * The ledger decides nothing: who retries, what a reward is and what an hour costs is the
  * caller's business. */
@@ -14,35 +15,9 @@
 #include <string.h>
 
 #include "master/ledger_index.h"
-#include "master/ledger_waiters.h"
+#include "master/ledger_internal.h"
 
-enum { CHUNK = 1024, STATE_COUNT = TRIAL_SAVED + 1, QUEUE_RETRY = 0, QUEUE_FRESH = 1 };
-
-struct link {
-    uint64_t previous, next;
-};
-
-struct node {
-    struct trial trial;
-    struct link queue;          /* while QUEUED */
-    struct link same;           /* trials with the same hash, while not FAILED */
-    struct ledger_waiters wait; /* those that wait for this one */
-    uint8_t list;               /* QUEUE_X while QUEUED */
-};
-
-struct list {
-    uint64_t first, last, count;
-};
-
-struct ledger {
-    struct node **chunks; /* owned, each of CHUNK nodes */
-    size_t chunk_count, chunk_capacity;
-    uint64_t count;
-    uint64_t states[ARM_COUNT][STATE_COUNT];
-    struct ledger_index index[ARM_COUNT];
-    struct list queues[2];
-    struct ledger_hours hours;
-};
+enum { CHUNKS = 256, QUEUE_RETRY = 0, QUEUE_FRESH = 1 };
 
 int ledger_new(struct ledger **ret, struct error *err)
 {
@@ -50,74 +25,62 @@ int ledger_new(struct ledger **ret, struct error *err)
     if (!l)
         return error_set(err, ERROR_SYSTEM, "ledger: out of memory");
     for (int i = 0; i < 2; i++)
-        l->queues[i] = (struct list){LEDGER_NONE, LEDGER_NONE, 0};
+        l->queues[i] = (struct ledger_list){LEDGER_NONE, LEDGER_NONE, 0};
     *ret = l;
     return 0;
-}
-
-static struct node *ledger_node(const struct ledger *l, uint64_t id)
-{
-    return id < l->count ? &l->chunks[id / CHUNK][id % CHUNK] : NULL;
-}
-
-static void node_fini(struct node *n)
-{
-    free(n->trial.architecture);
-    free(n->trial.epochs);
-    free(n->trial.reason);
-    ledger_waiters_fini(&n->wait);
 }
 
 void ledger_free(struct ledger *l)
 {
     if (!l)
         return;
-    for (uint64_t id = 0; id < l->count; id++)
-        node_fini(ledger_node(l, id));
+    for (uint64_t id = 0; id < l->count; id++) {
+        free(ledger_node(l, id)->trial.reason);
+        free(ledger_node(l, id)->wait);
+    }
     for (size_t i = 0; i < l->chunk_count; i++)
         free(l->chunks[i]);
     free(l->chunks);
-    for (int arm = 0; arm < ARM_COUNT; arm++)
-        ledger_index_fini(&l->index[arm]);
+    ledger_index_fini(&l->index);
+    arena_fini(&l->arena);
     free(l);
 }
 
 /* Room for one more node; the pointers to chunks may move, the chunks do not. */
 static int ledger_reserve(struct ledger *l)
 {
-    if (l->count < l->chunk_count * CHUNK)
+    if (l->count < l->chunk_count * LEDGER_CHUNK)
         return 0;
-    if (l->chunk_count == l->chunk_capacity) {
-        size_t capacity = l->chunk_capacity ? l->chunk_capacity * 2 : 16;
-        struct node **chunks = realloc(l->chunks, capacity * sizeof *chunks);
+    if (l->chunk_count % CHUNKS == 0) {
+        struct ledger_node **chunks =
+            realloc(l->chunks, (l->chunk_count + CHUNKS) * sizeof *chunks);
         if (!chunks)
             return -1;
         l->chunks = chunks;
-        l->chunk_capacity = capacity;
     }
-    struct node *chunk = malloc(CHUNK * sizeof *chunk);
+    struct ledger_node *chunk = malloc(ARENA_BLOCK);
     if (!chunk)
         return -1;
     l->chunks[l->chunk_count++] = chunk;
     return 0;
 }
 
-static void queue_push(struct ledger *l, struct node *n, int which)
+static void queue_push(struct ledger *l, struct ledger_node *n, int which)
 {
-    struct list *q = &l->queues[which];
+    struct ledger_list *q = &l->queues[which];
     n->list = (uint8_t)which;
-    n->queue = (struct link){q->last, LEDGER_NONE};
+    n->queue = (struct ledger_link){(uint32_t)q->last, LEDGER_NONE};
     if (q->last != LEDGER_NONE)
-        ledger_node(l, q->last)->queue.next = n->trial.id;
+        ledger_node(l, q->last)->queue.next = (uint32_t)n->trial.id;
     else
         q->first = n->trial.id;
     q->last = n->trial.id;
     q->count++;
 }
 
-static void queue_remove(struct ledger *l, struct node *n)
+static void queue_remove(struct ledger *l, struct ledger_node *n)
 {
-    struct list *q = &l->queues[n->list];
+    struct ledger_list *q = &l->queues[n->list];
     if (n->queue.previous != LEDGER_NONE)
         ledger_node(l, n->queue.previous)->queue.next = n->queue.next;
     else
@@ -129,32 +92,8 @@ static void queue_remove(struct ledger *l, struct node *n)
     q->count--;
 }
 
-static void same_append(struct ledger *l, struct ledger_chain *chain, struct node *n)
-{
-    n->same = (struct link){chain->last, LEDGER_NONE};
-    if (chain->last != LEDGER_NONE)
-        ledger_node(l, chain->last)->same.next = n->trial.id;
-    else
-        chain->first = n->trial.id;
-    chain->last = n->trial.id;
-}
-
-static void same_remove(struct ledger *l, struct node *n)
-{
-    struct ledger_chain *chain =
-        ledger_index_find(&l->index[n->trial.arm], n->trial.hash);
-    if (n->same.previous != LEDGER_NONE)
-        ledger_node(l, n->same.previous)->same.next = n->same.next;
-    else
-        chain->first = n->same.next;
-    if (n->same.next != LEDGER_NONE)
-        ledger_node(l, n->same.next)->same.previous = n->same.previous;
-    else
-        chain->last = n->same.previous;
-}
-
 /* Take the trial out of what its state kept it in, and count it in the new one. */
-static void trial_leave(struct ledger *l, struct node *n, int state)
+static void trial_leave(struct ledger *l, struct ledger_node *n, int state)
 {
     struct trial *t = &n->trial;
     if (t->state == TRIAL_QUEUED)
@@ -162,7 +101,7 @@ static void trial_leave(struct ledger *l, struct node *n, int state)
     if (t->state == TRIAL_WAITING)
         ledger_waiters_remove(&ledger_node(l, (uint64_t)t->same_as)->wait, t->id);
     if (state == TRIAL_FAILED)
-        same_remove(l, n);
+        ledger_index_remove(l, n);
     l->states[t->arm][t->state]--;
     l->states[t->arm][state]++;
     t->state = (uint8_t)state;
@@ -171,12 +110,14 @@ static void trial_leave(struct ledger *l, struct node *n, int state)
 static int add_check(const struct ledger *l, const struct trial *t, struct error *err)
 {
     unsigned long long id = t->id;
+    if (t->id == LEDGER_NONE)
+        return error_set(err, ERROR_INPUT, "a run can have %llu trials at most", id);
     if (t->id != l->count)
         return error_set(err, ERROR_CORRUPT, "trial %llu: the next id is %llu", id,
                          (unsigned long long)l->count);
     if (t->arm >= ARM_COUNT)
         return error_set(err, ERROR_CORRUPT, "trial %llu: unknown arm %u", id, t->arm);
-    if (t->state >= STATE_COUNT)
+    if (t->state >= LEDGER_STATES)
         return error_set(err, ERROR_CORRUPT, "trial %llu: unknown state %u", id,
                          t->state);
     if (!t->architecture)
@@ -193,24 +134,42 @@ static int add_check(const struct ledger *l, const struct trial *t, struct error
     return 0;
 }
 
+/* The trial's own copies of what it points to, in the arena. */
+static int own(struct ledger *l, struct trial *t)
+{
+    struct architecture *architecture =
+        arena_take(&l->arena, architecture_bytes(t->architecture));
+    struct trial_epoch *epochs = NULL;
+    if (architecture && t->epoch_count > 0)
+        epochs = arena_take(&l->arena, t->epoch_count * sizeof *epochs);
+    if (!architecture || (t->epoch_count > 0 && !epochs))
+        return -1;
+    architecture_copy(t->architecture, architecture);
+    if (t->epoch_count > 0)
+        memcpy(epochs, t->epochs, t->epoch_count * sizeof *epochs);
+    t->architecture = architecture;
+    t->epochs = epochs;
+    return 0;
+}
+
 int ledger_add(struct ledger *l, const struct trial *t, struct error *err)
 {
+    struct trial mine = *t;
     int status = add_check(l, t, err);
     if (status != 0)
         return status;
-    struct ledger_chain *chain = NULL;
-    if (ledger_reserve(l) != 0 ||
-        (t->state != TRIAL_FAILED &&
-         !(chain = ledger_index_add(&l->index[t->arm], t->hash))) ||
+    if (l->index.failed || ledger_reserve(l) != 0 || own(l, &mine) != 0 ||
         (t->state == TRIAL_WAITING &&
          ledger_waiters_add(&ledger_node(l, (uint64_t)t->same_as)->wait, t->id) != 0))
         return error_set(err, ERROR_SYSTEM, "trial %llu: out of memory",
                          (unsigned long long)t->id);
+    free(t->architecture);
+    free(t->epochs);
     l->count++;
-    struct node *n = ledger_node(l, t->id);
-    *n = (struct node){.trial = *t};
-    if (chain)
-        same_append(l, chain, n);
+    struct ledger_node *n = ledger_node(l, t->id);
+    *n = (struct ledger_node){.trial = mine};
+    n->trial.told = false;
+    l->reason_bytes += t->reason ? strlen(t->reason) + 1 : 0;
     if (t->state == TRIAL_QUEUED)
         queue_push(l, n, t->attempts > 0 ? QUEUE_RETRY : QUEUE_FRESH);
     l->states[t->arm][t->state]++;
@@ -224,14 +183,14 @@ uint64_t ledger_count(const struct ledger *l)
 
 const struct trial *ledger_trial(const struct ledger *l, uint64_t id)
 {
-    const struct node *n = ledger_node(l, id);
+    const struct ledger_node *n = ledger_node(l, id);
     return n ? &n->trial : NULL;
 }
 
 uint64_t ledger_count_state(const struct ledger *l, int arm, int state)
 {
     uint64_t count = 0;
-    if (state < 0 || state >= STATE_COUNT)
+    if (state < 0 || state >= LEDGER_STATES)
         return 0;
     for (int i = 0; i < ARM_COUNT; i++)
         if (arm == -1 || arm == i)
@@ -239,13 +198,11 @@ uint64_t ledger_count_state(const struct ledger *l, int arm, int state)
     return count;
 }
 
-const struct trial *ledger_find(const struct ledger *l, enum trial_arm arm,
+const struct trial *ledger_find(struct ledger *l, enum trial_arm arm,
                                 struct architecture_hash hash)
 {
-    if ((unsigned)arm >= ARM_COUNT)
-        return NULL;
-    const struct ledger_chain *chain = ledger_index_find(&l->index[arm], hash);
-    return chain ? ledger_trial(l, chain->first) : NULL;
+    const struct ledger_node *n = ledger_index_find(l, (uint8_t)arm, hash);
+    return n ? &n->trial : NULL;
 }
 
 bool ledger_next(const struct ledger *l, uint64_t *ret_id)
@@ -274,7 +231,7 @@ uint64_t ledger_count_retries(const struct ledger *l)
 
 int ledger_start(struct ledger *l, uint64_t id, int worker, int slot)
 {
-    struct node *n = ledger_node(l, id);
+    struct ledger_node *n = ledger_node(l, id);
     if (!n || n->trial.state != TRIAL_QUEUED || n->trial.attempts == UINT16_MAX)
         return ERROR_CORRUPT;
     trial_leave(l, n, TRIAL_RUNNING);
@@ -285,7 +242,7 @@ int ledger_start(struct ledger *l, uint64_t id, int worker, int slot)
 
 void ledger_requeue(struct ledger *l, uint64_t id, bool forget)
 {
-    struct node *n = ledger_node(l, id);
+    struct ledger_node *n = ledger_node(l, id);
     if (!n || n->trial.state != TRIAL_RUNNING)
         return;
     trial_leave(l, n, TRIAL_QUEUED);
@@ -300,38 +257,40 @@ static int out_of_memory(uint64_t id, struct error *err)
                      (unsigned long long)id);
 }
 
-static int copy_epochs(uint64_t id, const struct trial_epoch *epochs, uint32_t count,
-                       struct trial_epoch **ret, struct error *err)
+/* Replace the curve of a trial; a shorter one takes the place of the last. */
+static int take_epochs(struct ledger *l, struct trial *t, const struct ledger_result *r,
+                       struct error *err)
 {
-    if (count > TRIAL_MAX_EPOCHS)
+    size_t bytes = r->epoch_count * sizeof *r->epochs;
+    if (r->epoch_count > TRIAL_MAX_EPOCHS)
         return error_set(err, ERROR_CORRUPT, "trial %llu: a curve of %u epochs",
-                         (unsigned long long)id, count);
-    struct trial_epoch *copy = count ? malloc(count * sizeof *copy) : NULL;
-    if (count && !copy)
-        return out_of_memory(id, err);
-    if (count)
-        memcpy(copy, epochs, count * sizeof *copy);
-    *ret = copy;
+                         (unsigned long long)t->id, r->epoch_count);
+    struct trial_epoch *epochs = t->epochs;
+    if (r->epoch_count > t->epoch_count && !(epochs = arena_take(&l->arena, bytes)))
+        return out_of_memory(t->id, err);
+    if (bytes > 0)
+        memmove(epochs, r->epochs, bytes);
+    t->epochs = epochs;
+    t->epoch_count = r->epoch_count;
     return 0;
 }
 
 /* Replace the results of a trial by copies of those of an attempt. */
-static int trial_take(struct trial *t, const struct ledger_result *r, struct error *err)
+static int trial_take(struct ledger *l, struct trial *t, const struct ledger_result *r,
+                      struct error *err)
 {
-    struct trial_epoch *epochs = NULL;
     char *reason = r->reason ? strndup(r->reason, TRIAL_REASON - 1) : NULL;
     if (r->reason && !reason)
         return out_of_memory(t->id, err);
-    int status = copy_epochs(t->id, r->epochs, r->epoch_count, &epochs, err);
+    int status = take_epochs(l, t, r, err);
     if (status != 0) {
         free(reason);
         return status;
     }
+    l->reason_bytes -= t->reason ? strlen(t->reason) + 1 : 0;
+    l->reason_bytes += reason ? strlen(reason) + 1 : 0;
     free(t->reason);
-    free(t->epochs);
     t->reason = reason;
-    t->epochs = epochs;
-    t->epoch_count = r->epoch_count;
     t->failure = r->failure;
     t->val_accuracy = r->val_accuracy;
     t->seconds = r->seconds;
@@ -346,7 +305,7 @@ static int trial_take(struct trial *t, const struct ledger_result *r, struct err
 static int trial_finish(struct ledger *l, uint64_t id, unsigned allowed, int state,
                         const struct ledger_result *r, struct error *err)
 {
-    struct node *n = ledger_node(l, id);
+    struct ledger_node *n = ledger_node(l, id);
     if (!n)
         return error_set(err, ERROR_CORRUPT, "trial %llu: there is none",
                          (unsigned long long)id);
@@ -354,7 +313,7 @@ static int trial_finish(struct ledger *l, uint64_t id, unsigned allowed, int sta
         return error_set(err, ERROR_CORRUPT, "trial %llu: cannot become %s, it is %s",
                          (unsigned long long)id, trial_state_name(state),
                          trial_state_name(n->trial.state));
-    int status = trial_take(&n->trial, r, err);
+    int status = trial_take(l, &n->trial, r, err);
     if (status == 0)
         trial_leave(l, n, state);
     return status;
@@ -391,7 +350,7 @@ int ledger_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,
 
 int ledger_saved(struct ledger *l, uint64_t id, double finished_at, struct error *err)
 {
-    const struct node *n = ledger_node(l, id);
+    const struct ledger_node *n = ledger_node(l, id);
     const struct trial *from = n && n->trial.state == TRIAL_WAITING
                                    ? ledger_trial(l, (uint64_t)n->trial.same_as)
                                    : NULL;
@@ -418,7 +377,7 @@ int ledger_saved(struct ledger *l, uint64_t id, double finished_at, struct error
 
 void ledger_release(struct ledger *l, uint64_t id)
 {
-    struct node *n = ledger_node(l, id);
+    struct ledger_node *n = ledger_node(l, id);
     if (!n || n->trial.state != TRIAL_WAITING)
         return;
     trial_leave(l, n, TRIAL_QUEUED);
@@ -428,8 +387,8 @@ void ledger_release(struct ledger *l, uint64_t id)
 
 int ledger_wait_on(struct ledger *l, uint64_t id, uint64_t other)
 {
-    struct node *n = ledger_node(l, id);
-    struct node *to = ledger_node(l, other);
+    struct ledger_node *n = ledger_node(l, id);
+    struct ledger_node *to = ledger_node(l, other);
     if (!n || !to || n->trial.state != TRIAL_WAITING || other >= id ||
         to->trial.state == TRIAL_FAILED)
         return ERROR_CORRUPT;
@@ -444,14 +403,27 @@ int ledger_wait_on(struct ledger *l, uint64_t id, uint64_t other)
 
 int ledger_waiting(const struct ledger *l, uint64_t id, const uint64_t **ret)
 {
-    const struct node *n = ledger_node(l, id);
-    if (!n || n->wait.count == 0)
+    const struct ledger_node *n = ledger_node(l, id);
+    if (!n || !n->wait)
         return 0;
-    *ret = n->wait.ids + n->wait.first;
-    return (int)n->wait.count;
+    *ret = n->wait->ids + n->wait->first;
+    return (int)n->wait->count;
 }
 
 struct ledger_hours *ledger_hours(struct ledger *l)
 {
     return &l->hours;
+}
+
+void ledger_set_told(struct ledger *l, uint64_t id)
+{
+    struct ledger_node *n = ledger_node(l, id);
+    if (n)
+        n->trial.told = true;
+}
+
+uint64_t ledger_bytes(const struct ledger *l)
+{
+    return l->count * sizeof(struct ledger_node) + l->arena.bytes + l->reason_bytes +
+           l->index.buckets * sizeof(uint32_t);
 }

@@ -33,7 +33,8 @@ void ledger_free(struct ledger *l);
 
 /* Append a trial in any state (a new one, or one of a snapshot): its id must equal
  * ledger_count, else ERROR_CORRUPT. Takes ownership of t->architecture, epochs and reason
- * on success. QUEUED enters the queue (with attempts behind it, as a retry); WAITING and
+ * on success, and copies the first two to where they take less memory; t->told is not
+ * taken. QUEUED enters the queue (with attempts behind it, as a retry); WAITING and
  * SAVED need same_as, which is an earlier trial. */
 int ledger_add(struct ledger *l, const struct trial *t, struct error *err);
 uint64_t ledger_count(const struct ledger *l);
@@ -43,8 +44,9 @@ const struct trial *ledger_trial(const struct ledger *l, uint64_t id);
 uint64_t ledger_count_state(const struct ledger *l, int arm, int state);
 
 /* The first trial with this hash in this arm that is not FAILED (a WAITING one included);
- * NULL when there is none. */
-const struct trial *ledger_find(const struct ledger *l, enum trial_arm arm,
+ * NULL when there is none (or no memory is left: ledger_add fails from then on). The first
+ * call after many trials were added takes them in: some 0.3 us each. */
+const struct trial *ledger_find(struct ledger *l, enum trial_arm arm,
                                 struct architecture_hash hash);
 
 /* Oldest queued trial (first those put in front, in the order in which they were); false
@@ -93,6 +95,12 @@ int ledger_wait_on(struct ledger *l, uint64_t id, uint64_t other);
  * valid until the next change of the ledger). */
 int ledger_waiting(const struct ledger *l, uint64_t id, const uint64_t **ret);
 
+/* Note that the trial's strategy was told of it (t->told). */
+void ledger_set_told(struct ledger *l, uint64_t id);
+
 struct ledger_hours *ledger_hours(struct ledger *l);
+/* Bytes of the records: a fixed part a trial, its tokens, curve and reason, and its place
+ * in the index of architectures. What more the process takes is not for the trials. */
+uint64_t ledger_bytes(const struct ledger *l);
 
 #endif

@@ -1,62 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A sorted array with room at its start: ids arrive ascending and leave from the front,
- * so both ends are O(1). Few trials are ever waited for, so an empty one holds no memory.
- */
+ * so both ends are O(1). Few trials are ever waited for, so an empty one is no memory at
+ * all. */
 #include "master/ledger_waiters.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void ledger_waiters_fini(struct ledger_waiters *w)
+static int waiters_reserve(struct ledger_waiters **w)
 {
-    free(w->ids);
-    *w = (struct ledger_waiters){0};
-}
-
-static int waiters_reserve(struct ledger_waiters *w)
-{
-    if (w->first + w->count < w->capacity)
+    struct ledger_waiters *old = *w;
+    if (old && old->first + old->count < old->capacity)
         return 0;
-    if (w->first > w->capacity / 2) {
-        memmove(w->ids, w->ids + w->first, w->count * sizeof *w->ids);
-        w->first = 0;
+    if (old && old->first > old->capacity / 2) {
+        memmove(old->ids, old->ids + old->first, old->count * sizeof *old->ids);
+        old->first = 0;
         return 0;
     }
-    size_t capacity = w->capacity ? w->capacity * 2 : 4;
-    uint64_t *ids = realloc(w->ids, capacity * sizeof *ids);
-    if (!ids)
+    size_t capacity = old ? old->capacity * 2 : 4;
+    struct ledger_waiters *new = realloc(old, sizeof *new + capacity * sizeof *new->ids);
+    if (!new)
         return -1;
-    w->ids = ids;
-    w->capacity = capacity;
+    if (!old)
+        new->first = new->count = 0;
+    new->capacity = capacity;
+    *w = new;
     return 0;
 }
 
-int ledger_waiters_add(struct ledger_waiters *w, uint64_t id)
+int ledger_waiters_add(struct ledger_waiters **w, uint64_t id)
 {
     if (waiters_reserve(w) != 0)
         return -1;
-    uint64_t *ids = w->ids + w->first;
-    size_t at = w->count;
+    uint64_t *ids = (*w)->ids + (*w)->first;
+    size_t at = (*w)->count;
     for (; at > 0 && ids[at - 1] > id; at--)
         ids[at] = ids[at - 1];
     ids[at] = id;
-    w->count++;
+    (*w)->count++;
     return 0;
 }
 
-void ledger_waiters_remove(struct ledger_waiters *w, uint64_t id)
+void ledger_waiters_remove(struct ledger_waiters **waiters, uint64_t id)
 {
+    struct ledger_waiters *w = *waiters;
     size_t at = 0;
-    while (at < w->count && w->ids[w->first + at] != id)
+    while (w && at < w->count && w->ids[w->first + at] != id)
         at++;
-    if (at == w->count)
+    if (!w || at == w->count)
         return;
     uint64_t *found = w->ids + w->first + at;
     w->count--;
-    if (w->count == 0)
-        ledger_waiters_fini(w);
-    else if (at == 0)
+    if (w->count == 0) {
+        free(w);
+        *waiters = NULL;
+    } else if (at == 0) {
         w->first++;
-    else
+    } else {
         memmove(found, found + 1, (w->count - at) * sizeof *found);
+    }
 }

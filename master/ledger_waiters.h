@@ -6,16 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The ids stand in ids[first .. first + count); all zero: nobody waits. */
+/* The ids stand in ids[first .. first + count), count > 0; NULL: nobody waits. */
 struct ledger_waiters {
-    uint64_t *ids; /* owned */
     size_t first, count, capacity;
+    uint64_t ids[];
 };
 
 /* 0, or -1 when memory is gone. O(1) when id is the largest, as new trials are. */
-int ledger_waiters_add(struct ledger_waiters *w, uint64_t id);
-/* O(1) when id is the smallest, as in resolving them in order. */
-void ledger_waiters_remove(struct ledger_waiters *w, uint64_t id);
-void ledger_waiters_fini(struct ledger_waiters *w);
+int ledger_waiters_add(struct ledger_waiters **w, uint64_t id);
+/* O(1) when id is the smallest, as in resolving them in order. The last one to go frees
+ * them. */
+void ledger_waiters_remove(struct ledger_waiters **w, uint64_t id);
 
 #endif

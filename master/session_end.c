@@ -121,7 +121,8 @@ static void log_usage(struct session *s)
         return;
     double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
                  1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-    event_log_usage(s->log, session_wall(s), cpu, (uint64_t)u.ru_maxrss * 1024);
+    event_log_usage(s->log, session_wall(s), cpu, (uint64_t)u.ru_maxrss * 1024,
+                    ledger_bytes(engine_ledger(s->engine)));
 }
 
 static int stop_ranks(struct session *s)

@@ -58,8 +58,8 @@ static inline struct trial sample_trial(struct rng *rng, uint64_t id, uint32_t e
                       .params = sample_double(rng),
                       .flops = sample_double(rng),
                       .proposed_at = sample_double(rng),
-                      .finished_at = sample_double(rng),
-                      .epoch_count = rng_below(rng, epochs + 1)};
+                      .finished_at = sample_double(rng)};
+    t.epoch_count = rng_below(rng, epochs + 1);
     if (rng_below(rng, 3) > 0)
         snprintf(t.kernels, sizeof t.kernels, "kernels %u", rng_u32(rng));
     if (t.state == TRIAL_WAITING || t.state == TRIAL_SAVED)

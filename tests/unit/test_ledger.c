@@ -307,6 +307,74 @@ START_TEST(trials_of_a_snapshot_rebuild_queue_and_waiting)
 }
 END_TEST
 
+START_TEST(trials_from_before_the_first_search_are_found)
+{
+    enum { COUNT = 5000, HASHES = 1700 };
+    struct ledger *l = make_ledger();
+    struct ledger_result r = {.failure = FAILURE_EXIT};
+    for (uint64_t id = 0; id < COUNT; id++)
+        ck_assert_int_eq(add(l, id % 2, TRIAL_QUEUED, id % HASHES, -1), 0);
+    for (uint64_t id = 0; id < COUNT; id += 3) /* some before, ... */
+        ck_assert_int_eq(ledger_failed(l, id, &r, 0, NULL), 0);
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t hash = 0; hash < HASHES; hash++)
+            for (int arm = 0; arm < 2; arm++) {
+                const struct trial *t = ledger_find(
+                    l, (enum trial_arm)arm, (struct architecture_hash){hash, ~hash});
+                uint64_t id = hash;
+                while (id < COUNT &&
+                       (id % 2 != (uint64_t)arm || state_of(l, id) == TRIAL_FAILED))
+                    id += HASHES;
+                ck_assert_int_eq(t ? (int64_t)t->id : -1,
+                                 id < COUNT ? (int64_t)id : -1);
+            }
+        for (uint64_t id = 1; id < COUNT; id += 3) /* ... and some after */
+            if (round == 0)
+                ck_assert_int_eq(ledger_failed(l, id, &r, 0, NULL), 0);
+    }
+    ledger_free(l);
+}
+END_TEST
+
+START_TEST(bytes_are_those_of_the_records)
+{
+    struct ledger *l = make_ledger();
+    struct trial_epoch epochs[3] = {{0}};
+    struct ledger_result r = {.epoch_count = 3, .epochs = epochs, .reason = "four"};
+    ck_assert_uint_eq(ledger_bytes(l), 0);
+    ck_assert_int_eq(add(l, 0, TRIAL_QUEUED, 1, -1), 0);
+    uint64_t one = ledger_bytes(l);
+    ck_assert_int_eq(add(l, 0, TRIAL_QUEUED, 2, -1), 0);
+    ck_assert_uint_eq(ledger_bytes(l), 2 * one);
+    ck_assert_int_eq(ledger_start(l, 0, 1, 1), 1);
+    ck_assert_int_eq(ledger_attempt_failed(l, 0, &r, NULL), 0);
+    ck_assert_uint_eq(ledger_bytes(l), 2 * one + sizeof epochs + 5);
+    r.epoch_count = 2; /* fits where the longer one was */
+    r.reason = NULL;
+    ck_assert_int_eq(ledger_done(l, 0, &r, 1, NULL), 0);
+    ck_assert_uint_eq(ledger_bytes(l), 2 * one + sizeof epochs);
+    ck_assert_uint_eq(ledger_trial(l, 0)->epoch_count, 2);
+    ck_assert_ptr_nonnull(
+        ledger_find(l, ARM_SEARCH, (struct architecture_hash){1, ~UINT64_C(1)}));
+    ck_assert_uint_eq(ledger_bytes(l), 2 * one + sizeof epochs + 2 * sizeof(uint32_t));
+    ledger_free(l);
+}
+END_TEST
+
+START_TEST(who_was_told_is_kept)
+{
+    struct ledger *l = make_ledger();
+    struct trial t = make_trial(0, 0, TRIAL_DONE, 1);
+    t.told = true;
+    ck_assert_int_eq(ledger_add(l, &t, NULL), 0);
+    ck_assert(!ledger_trial(l, 0)->told);
+    ledger_set_told(l, 1);
+    ledger_set_told(l, 0);
+    ck_assert(ledger_trial(l, 0)->told);
+    ledger_free(l);
+}
+END_TEST
+
 START_TEST(trials_keep_their_place)
 {
     struct ledger *l = make_ledger();
@@ -336,7 +404,7 @@ struct model {
     int fresh, retry;
 };
 
-static void model_check(const struct model *m, const struct ledger *l)
+static void model_check(const struct model *m, struct ledger *l)
 {
     int best = -1;
     for (int arm = 0; arm < ARM_COUNT; arm++)
@@ -355,7 +423,7 @@ static void model_check(const struct model *m, const struct ledger *l)
         ck_assert_uint_eq(id, (uint64_t)best);
 }
 
-static void model_check_trial(const struct model *m, const struct ledger *l, int i)
+static void model_check_trial(const struct model *m, struct ledger *l, int i)
 {
     int first = -1;
     int waiters = 0;
@@ -482,5 +550,7 @@ UNIT_MAIN("ledger", trials_that_do_not_fit_are_refused,
           find_gives_the_first_that_is_not_failed_in_its_arm,
           duplicates_copy_the_result_they_waited_for,
           waiting_trials_are_resolved_again_when_theirs_fails,
-          trials_of_a_snapshot_rebuild_queue_and_waiting, trials_keep_their_place,
+          trials_of_a_snapshot_rebuild_queue_and_waiting,
+          trials_from_before_the_first_search_are_found,
+          bytes_are_those_of_the_records, who_was_told_is_kept, trials_keep_their_place,
           random_calls_agree_with_a_plain_model)
