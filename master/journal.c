@@ -358,6 +358,14 @@ int journal_durable(struct journal *j, uint64_t *ret_offset, struct error *err)
     return status;
 }
 
+uint64_t journal_backlog(struct journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    uint64_t bytes = j->end - j->durable;
+    pthread_mutex_unlock(&j->lock);
+    return bytes;
+}
+
 uint64_t journal_end(const struct journal *j)
 {
     return j->end;

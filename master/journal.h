@@ -45,6 +45,8 @@ int journal_sync(struct journal *j, struct error *err);
 /* Offset up to which all is on disk. An error of the writing thread (disk full, EIO) is
  * returned here and by every later call. Resets the event below. */
 int journal_durable(struct journal *j, uint64_t *ret_offset, struct error *err);
+/* Bytes appended that are not on disk yet, which is memory. */
+uint64_t journal_backlog(struct journal *j);
 uint64_t journal_end(const struct journal *j); /* offset after the last appended record */
 /* A descriptor that is readable from the end of a commit (or its failure) to the next
  * journal_durable, for poll(). Borrowed. */

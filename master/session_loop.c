@@ -12,7 +12,7 @@
 
 #include "common/text.h"
 
-enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000 };
+enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000, BACKLOG_MOST = 1 << 20 };
 
 static int propose(struct session *s, struct error *err)
 {
@@ -72,6 +72,13 @@ static bool has_room(struct session *s)
     return !s->disk.low;
 }
 
+/* May new trials be handed out? Not while the disk is nearly full, nor while it is so slow
+ * that what it still owes would fill the memory. */
+static bool may_go_on(struct session *s)
+{
+    return has_room(s) && journal_backlog(s->journal) < BACKLOG_MOST;
+}
+
 static int turn(struct session *s, struct error *err)
 {
     int moved = dispatcher_step(s->dispatcher, err), status = moved;
@@ -83,7 +90,7 @@ static int turn(struct session *s, struct error *err)
     if (status < 0)
         return status;
     moved += status;
-    bool room = has_room(s);
+    bool room = may_go_on(s);
     status = room ? propose(s, err) : 0;
     if (status < 0)
         return status;

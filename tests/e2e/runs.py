@@ -819,7 +819,8 @@ class Budgets(RunCase):
             used[trials] = usage['max_rss_bytes']
         a_trial = (used[30000] - used[3000]) / 27000
         print('%.0f bytes a trial' % a_trial)
-        self.assertLess(a_trial, 900) # about 500; nothing but its record and the index
+        self.assertLess(a_trial, 450) # about 330; its record and its place in the index
+        self.assertLess(usage['record_bytes'] / trials, 400)
 
 
 class Refusals(RunCase):

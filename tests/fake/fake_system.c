@@ -4,6 +4,7 @@
  *   FAKE_LOCKS=none   fcntl locks and flock fail with ENOLCK, as over NFS without lockd
  *   FAKE_LOCKS=open   they succeed and keep nobody out, as with the mount option nolock
  *   FAKE_FSYNC=fail   fsync fails with EIO;  FAKE_FSYNC=slow: it takes 100 ms
+ *   FAKE_FSYNC=stall  fdatasync takes two seconds
  *   FAKE_ROOM=FILE    statvfs tells as many free bytes as the file says, where it exists
  */
 #undef _FILE_OFFSET_BITS /* the names as they are: both of each pair are defined here */
@@ -83,6 +84,15 @@ int fsync(int fd)
         return next(fd);
     errno = EIO;
     return -1;
+}
+
+int fdatasync(int fd)
+{
+    const struct timespec pause = {.tv_sec = 2};
+    int (*next)(int) = (int (*)(int))(size_t)real("fdatasync");
+    if (is_set("FAKE_FSYNC", "stall"))
+        nanosleep(&pause, NULL);
+    return next(fd);
 }
 
 /* -1: ask the system only. */

@@ -254,8 +254,11 @@ START_TEST(a_commit_is_announced)
         ck_assert_int_eq(journal_durable(j, &durable, NULL), 0);
     }
     ck_assert_int_eq(journal_sync(j, NULL), 0);
+    ck_assert_uint_eq(journal_backlog(j), 0);
     end = append(j, 2, "three");
+    ck_assert_uint_eq(journal_backlog(j), end - durable);
     ck_assert_int_eq(journal_sync(j, NULL), 0);
+    ck_assert_uint_eq(journal_backlog(j), 0);
     ck_assert_int_eq(journal_durable(j, &durable, NULL), 0);
     ck_assert_uint_eq(durable, end);
     ck_assert_int_eq(journal_close(j, NULL), 0);
