@@ -144,20 +144,11 @@ static size_t list_matrix(struct recurrent *r, struct recurrent_matrix *m,
     return 3;
 }
 
-/* A thread's scratch: a part of packed gradients over all rows, and a pair of weights. */
-static size_t scratch_floats(struct recurrent *r)
-{
-    size_t rows = (size_t)r->options.steps * (size_t)r->options.batch;
-    size_t pair = r->options.drop_weights ? 2 * r->hidden * r->hidden : 0;
-    r->scratch_pair = recurrent_packed(r->kernels, rows, 2 * r->hidden);
-    return r->scratch_pair + pair + LINE;
-}
-
 static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
 {
     size_t steps = (size_t)r->options.steps, batch = (size_t)r->options.batch, n = 0;
     size_t rows = steps * batch, wide = r->hidden;
-    r->scratch_each = scratch_floats(r);
+    r->scratch_each = r->options.drop_weights ? 2 * wide * wide + LINE : 0;
     const struct piece fixed[] = {
         {&r->x, rows * wide},
         {&r->dx, rows * wide},
@@ -173,7 +164,6 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
         {&r->mask[MASK_OUTPUT], batch * wide},
         {&r->dstate, batch * wide},
         {&r->logits, (size_t)RECURRENT_CHUNK * (size_t)r->options.vocabulary},
-        {&r->packed_rows, recurrent_packed(r->kernels, RECURRENT_CHUNK, wide)},
         {&r->scratch, (size_t)r->options.threads * r->scratch_each},
         {&r->embedding_forward, embedding_floats(r, false)},
         {&r->embedding_back, embedding_floats(r, true)},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Output, loss and their way back, some rows of logits at a time, so that these stay in the
- * caches: threads share the rows, then, for dE, the words. A row's sums do not depend on
- * who makes it; dE's go over the rows in their order. */
+/* Output, loss and their way back, some rows of logits at a time, so that these stay in
+ * the caches: threads share the rows, then, for dE, the words. A row's sums do not depend
+ * on who makes it; dE's go over the rows in their order. */
 #include "common/nn/recurrent_private.h"
 
 #include <omp.h>
@@ -17,16 +17,15 @@ static void logits_of(const struct part *p, int slice)
     const struct recurrent *r = p->r;
     size_t n = r->hidden, words = (size_t)r->options.vocabulary;
     size_t column = (size_t)slice * RECURRENT_SLICE;
-    struct recurrent_product product = {
-        .m = p->to - p->from,
-        .n = (size_t)recurrent_slice_words(r, slice),
-        .k = n,
-        .a = r->out + (p->first + p->from) * n,
-        .a_row = n,
-        .a_column = 1,
-        .packed = r->embedding_forward + recurrent_slice_forward(r, slice),
-        .c = r->logits + p->from * words + column,
-        .c_row = words};
+    struct recurrent_product product = {.m = p->to - p->from,
+                                        .n = (size_t)recurrent_slice_words(r, slice),
+                                        .k = n,
+                                        .a = r->out + (p->first + p->from) * n,
+                                        .a_row = n,
+                                        .packed = r->embedding_forward +
+                                                  recurrent_slice_forward(r, slice),
+                                        .c = r->logits + p->from * words + column,
+                                        .c_row = words};
     r->kernels->product(&product);
 }
 
@@ -41,7 +40,6 @@ static void outputs_back(const struct part *p, int slice)
         .k = (size_t)recurrent_slice_words(r, slice),
         .a = r->logits + p->from * words + (size_t)slice * RECURRENT_SLICE,
         .a_row = words,
-        .a_column = 1,
         .packed = r->embedding_back + recurrent_slice_back(r, slice),
         .c = r->dout + (p->first + p->from) * n,
         .c_row = n,
@@ -63,25 +61,25 @@ static void rows_of(const struct part *p, const struct recurrent_window *w, floa
 }
 
 /* dE += dlogits' out over the chunk's rows, words [from, to). */
-static void words_back(const struct recurrent *r, size_t rows, size_t from, size_t to,
-                       float *gradient)
+static void words_back(const struct recurrent *r, size_t first, size_t rows, size_t from,
+                       size_t to, float *gradient)
 {
     size_t n = r->hidden, words = (size_t)r->options.vocabulary;
-    struct recurrent_product product = {.m = to - from,
-                                        .n = n,
-                                        .k = rows,
-                                        .a = r->logits + from,
-                                        .a_row = 1,
-                                        .a_column = words,
-                                        .packed = r->packed_rows,
-                                        .c = gradient + from * n,
-                                        .c_row = n,
-                                        .add = true};
-    r->kernels->product(&product);
+    struct recurrent_transposed product = {.m = to - from,
+                                           .n = n,
+                                           .k = rows,
+                                           .a = r->logits + from,
+                                           .b = r->out + first * n,
+                                           .a_row = words,
+                                           .b_row = n,
+                                           .c = gradient + from * n,
+                                           .c_row = n,
+                                           .add = true};
+    r->kernels->product_transposed(&product);
 }
 
-static void chunk(const struct recurrent *r, const struct recurrent_window *w, size_t first,
-                  size_t rows, float weight, float *gradient)
+static void chunk(const struct recurrent *r, const struct recurrent_window *w,
+                  size_t first, size_t rows, float weight, float *gradient)
 {
     int threads = omp_get_num_threads(), me = omp_get_thread_num();
     struct part p = {.r = r, .first = first};
@@ -89,22 +87,20 @@ static void chunk(const struct recurrent *r, const struct recurrent_window *w, s
     recurrent_share(rows, 1, threads, me, &p.from, &p.to);
     if (p.from < p.to)
         rows_of(&p, w, weight);
-#pragma omp single
-    if (gradient)
-        r->kernels->pack(rows, r->hidden, r->out + first * r->hidden, r->hidden,
-                         r->packed_rows);
+#pragma omp barrier
     recurrent_share((size_t)r->options.vocabulary, 16, threads, me, &from, &to);
     if (gradient && from < to)
-        words_back(r, rows, from, to, gradient);
+        words_back(r, first, rows, from, to, gradient);
 }
 
-double recurrent_decode(struct recurrent *r, const struct recurrent_window *w, float weight,
-                        float *gradient)
+double recurrent_decode(struct recurrent *r, const struct recurrent_window *w,
+                        float weight, float *gradient)
 {
     size_t rows = (size_t)w->steps * (size_t)w->batch;
     double sum = 0;
     for (size_t first = 0; first < rows; first += RECURRENT_CHUNK) {
-        size_t left = rows - first, count = left < RECURRENT_CHUNK ? left : RECURRENT_CHUNK;
+        size_t left = rows - first,
+               count = left < RECURRENT_CHUNK ? left : RECURRENT_CHUNK;
 #pragma omp parallel num_threads(r->options.threads)
         chunk(r, w, first, count, gradient ? weight : 0, gradient);
         for (size_t i = 0; i < count; i++)

@@ -27,9 +27,20 @@ enum recurrent_activation {
 /* C (m, n) = A (m, k) B (k, n), or added to. */
 struct recurrent_product {
     size_t m, n, k;
-    const float *a; /* element (i, l) at i * a_row + l * a_column; one of them is 1 */
-    size_t a_row, a_column;
+    const float *a;
+    size_t a_row;
     const float *packed; /* B, packed by `pack` or `pack_transposed` */
+    float *c;
+    size_t c_row;
+    bool add;
+};
+
+/* C (m, n) = A' B with A (k, m), B (k, n), or added to. For long k: B is read once for
+ * every few hundred rows of C. */
+struct recurrent_transposed {
+    size_t m, n, k;
+    const float *a, *b;
+    size_t a_row, b_row;
     float *c;
     size_t c_row;
     bool add;
@@ -64,6 +75,7 @@ struct recurrent_kernels {
     void (*pack_transposed)(size_t k, size_t n, const float *b, size_t b_row,
                             float *packed);
     void (*product)(const struct recurrent_product *p);
+    void (*product_transposed)(const struct recurrent_transposed *p);
 
     void (*highway)(const struct recurrent_highway *p);
     void (*highway_back)(const struct recurrent_highway_back *p);
@@ -90,7 +102,8 @@ extern const struct recurrent_kernels recurrent_kernels_avx2, recurrent_kernels_
 #endif
 
 /* Floats of a packed (k, n). */
-static inline size_t recurrent_packed(const struct recurrent_kernels *f, size_t k, size_t n)
+static inline size_t recurrent_packed(const struct recurrent_kernels *f, size_t k,
+                                      size_t n)
 {
     return (n + f->panel - 1) / f->panel * f->panel * k;
 }

@@ -11,8 +11,7 @@ static const float *masked(const struct recurrent *r, const float *w,
                            const struct recurrent_matrix *m)
 {
     size_t count = 2 * r->hidden * r->hidden;
-    float *copy = r->scratch + (size_t)omp_get_thread_num() * r->scratch_each +
-                  r->scratch_pair;
+    float *copy = r->scratch + (size_t)omp_get_thread_num() * r->scratch_each;
     memcpy(copy, w, count * sizeof *copy);
     r->kernels->multiply(count, m->mask, copy);
     return copy;

@@ -43,9 +43,8 @@ struct recurrent {
     float *mask[MASKS]; /* (B, H): of inputs, states, outputs */
     float *dstate;      /* (B, H) */
     float *logits;      /* (RECURRENT_CHUNK, V) */
-    float *packed_rows; /* outputs of a chunk, packed as (chunk, H) */
-    float *scratch;     /* (H, 2H) a thread, for masked weights and packed gradients */
-    size_t scratch_each, scratch_pair; /* floats; where the pair begins */
+    float *scratch;      /* (H, 2H) a thread, for masked weights; only with drop_weights */
+    size_t scratch_each; /* floats */
     float *embedding_forward, *embedding_back; /* E', E: packed by slices */
     struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
     float *a[RECURRENT_MAX_NODES];  /* (T, B, 2H): what goes into a node; g, u; gradient */

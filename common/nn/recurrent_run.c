@@ -22,8 +22,8 @@ static struct strip strip_at(const struct recurrent *r, const struct recurrent_w
                              int t)
 {
     size_t from, to;
-    recurrent_share((size_t)w->batch, 1, omp_get_num_threads(), omp_get_thread_num(), &from,
-                    &to);
+    recurrent_share((size_t)w->batch, 1, omp_get_num_threads(), omp_get_thread_num(),
+                    &from, &to);
     return (struct strip){.r = r,
                           .w = w,
                           .from = from,
@@ -62,7 +62,6 @@ static void feed(const struct strip *p, int j)
                                         .k = n,
                                         .a = recurrent_source(r, j, p->at),
                                         .a_row = n,
-                                        .a_column = 1,
                                         .packed = r->matrix[j].forward,
                                         .c = r->a[j] + p->at * 2 * n,
                                         .c_row = 2 * n,
@@ -108,9 +107,8 @@ static void leave(const struct strip *p, bool last)
     size_t n = r->hidden, batch = (size_t)p->w->batch;
     float *out = r->out + p->at * n;
     for (size_t i = 0; i < p->columns; i++) {
-        double square = r->options.state_clip > 0
-                            ? r->kernels->sum_of_squares(n, out + i * n)
-                            : 0;
+        double square =
+            r->options.state_clip > 0 ? r->kernels->sum_of_squares(n, out + i * n) : 0;
         bool cut = sqrt(square) > r->options.state_clip;
         r->cut[p->at + i] = cut ? (float)(r->options.state_clip / sqrt(square)) : 1;
         r->kernels->scale(n, r->cut[p->at + i], out + i * n,
@@ -187,7 +185,6 @@ static void node_back(const struct strip *p, int j)
                                         .k = 2 * n,
                                         .a = h.a,
                                         .a_row = 2 * n,
-                                        .a_column = 1,
                                         .packed = r->matrix[j].back,
                                         .c = to,
                                         .c_row = n,
@@ -203,15 +200,15 @@ static void node_back(const struct strip *p, int j)
 }
 
 /* dW of dropped weights is made in scratch, then its rest is added. */
-static void masked_back(const struct recurrent *r, struct recurrent_product *product,
+static void masked_back(const struct recurrent *r, struct recurrent_transposed *product,
                         const float *mask, float *scratch)
 {
     float *dw = product->c;
     size_t width = product->n;
-    product->c = scratch + r->scratch_pair;
+    product->c = scratch;
     product->c_row = width;
     product->add = false;
-    r->kernels->product(product);
+    r->kernels->product_transposed(product);
     for (size_t i = 0; i < r->hidden; i++) {
         float *row = product->c + i * width;
         r->kernels->multiply(width, mask + i * 2 * r->hidden, row);
@@ -219,28 +216,26 @@ static void masked_back(const struct recurrent *r, struct recurrent_product *pro
     }
 }
 
-/* Columns [from, to) of dW (H, 2H) += rows' A^T D, D's columns packed into scratch. mask:
- * of the weights, or NULL. */
+/* Columns [from, to) of dW (H, 2H) += rows' A^T D. mask: of the weights, or NULL. */
 static void weight_back(const struct recurrent *r, size_t rows, const float *a,
                         const float *d, size_t from, size_t to, const float *mask,
                         float *scratch, float *dw)
 {
     size_t n = r->hidden;
-    r->kernels->pack(rows, to - from, d + from, 2 * n, scratch);
-    struct recurrent_product product = {.m = n,
-                                        .n = to - from,
-                                        .k = rows,
-                                        .a = a,
-                                        .a_row = 1,
-                                        .a_column = n,
-                                        .packed = scratch,
-                                        .c = dw + from,
-                                        .c_row = 2 * n,
-                                        .add = true};
+    struct recurrent_transposed product = {.m = n,
+                                           .n = to - from,
+                                           .k = rows,
+                                           .a = a,
+                                           .b = d + from,
+                                           .a_row = n,
+                                           .b_row = 2 * n,
+                                           .c = dw + from,
+                                           .c_row = 2 * n,
+                                           .add = true};
     if (mask)
         masked_back(r, &product, mask + from, scratch);
     else
-        r->kernels->product(&product);
+        r->kernels->product_transposed(&product);
 }
 
 /* A thread's columns of all weights' gradients. */
