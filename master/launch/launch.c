@@ -15,6 +15,7 @@
 
 #include "common/text.h"
 #include "master/launch/launch_process.h"
+#include "master/launch/launch_shared.h"
 #include "master/run_folder.h"
 
 enum { RESUMABLE = 75 };
@@ -192,6 +193,7 @@ static int run_session(struct launch *l, int restarts_left, int *ret_mpirun,
     char number[16];
     struct launch_process p;
     struct stat st;
+    uint32_t job = 0;
     l->log = (struct launch_log){.offset = stat(l->log_file, &st) == 0 ? st.st_size : 0};
     l->crowded_out = false;
     int status = run_folder_clear_exit(l->setup->run, err);
@@ -205,8 +207,11 @@ static int run_session(struct launch *l, int restarts_left, int *ret_mpirun,
                 say("asked to stop");
             l->asked = true;
         }
+        if (job == 0)
+            job = launch_shared_job("/proc", p.pid);
         look(l, &p, restarts_left);
     }
+    launch_shared_remove("/dev/shm", job);
     launch_log_read(l->log_file, &l->log);
     l->trials += l->log.trials;
     return status;

@@ -258,15 +258,24 @@ class Real(Case):
     """A real mpirun."""
     OPTIONS = ('--grace', '3s', '--', '--oversubscribe', '--bind-to', 'none', '-n', '4')
 
+    def segments_of(self, pid):
+        """Names of the shared memory of a rank's job, as far as the rank has it mapped."""
+        with open('/proc/%d/maps' % pid, encoding='utf-8') as file:
+            paths = [line.split()[5] for line in file if '/vader_segment.' in line]
+        return set(map(os.path.basename, paths))
+
     def lose(self, *which):
         self.config('--sleep', '100', trials=150)
         process = self.start(*self.OPTIONS)
         self.wait_for(lambda: len(self.events('trial')) > 10)
         ranks = self.ranks('search')
         self.assertEqual(len(ranks), 4)
+        ours = self.segments_of(ranks[0])
+        self.assertEqual(len(ours), 4)
         for i in which:
             os.kill(ranks[i], signal.SIGKILL)
         out = process.communicate(timeout=90)[0]
+        self.assertEqual(ours & set(os.listdir('/dev/shm')), set())
         self.assertEqual(process.returncode, 0, out)
         self.assert_all_counted(150)
         self.assertEqual(self.ranks('search') + self.ranks('resume'), [])

@@ -5,6 +5,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "master/launch/launch_shared.h"
 
 #include "temp_folder.h"
 
@@ -34,6 +38,78 @@ static const char *write_file(const char *name, const char *mode, const char *bo
 
 #define LOST(rank) \
     "{\"time\":1.5,\"event\":\"rank_lost\",\"rank\":" rank ",\"text\":\"x\"}\n"
+
+/* A folder in the test's own. */
+static const char *make_folder(const char *name)
+{
+    const char *path = temp_folder_file(&folder, name);
+    mkdir(path, 0700);
+    return path;
+}
+
+static void write_process(const char *pid, const char *stat, const char *environment,
+                          size_t size)
+{
+    char name[64];
+    snprintf(name, sizeof name, "proc/%s", pid);
+    make_folder(name);
+    snprintf(name, sizeof name, "proc/%s/stat", pid);
+    write_file(name, "w", stat);
+    snprintf(name, sizeof name, "proc/%s/environ", pid);
+    FILE *file = fopen(temp_folder_file(&folder, name), "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(environment, 1, size, file), size);
+    fclose(file);
+}
+
+START_TEST(the_job_is_that_of_the_children_of_mpirun)
+{
+    char proc[600];
+    snprintf(proc, sizeof proc, "%s", make_folder("proc"));
+    ck_assert_uint_eq(launch_shared_job("/no/such", 7), 0);
+    ck_assert_uint_eq(launch_shared_job(proc, 7), 0);
+#define PUT(pid, stat, environment) \
+    write_process(pid, stat, environment, sizeof(environment) - 1)
+    PUT("20", "20 (a) b 7 7) S 8 7", "PMIX_NAMESPACE=1\0"); /* of another */
+    PUT("21", "garbage", "PMIX_NAMESPACE=2\0");
+    PUT("22", "22 (orted) S 7 7", "A=1\0B=2");
+    PUT("23", "23 (x) S 7 7", "PMIX_NAMESPACE=no\0");
+    PUT("24", "24 (x) S 7 7", "PMIX_NAMESPACE=99999999999\0");
+    ck_assert_uint_eq(launch_shared_job(proc, 7), 0);
+    PUT("25", "25 (arch) S 1 (y) R 7 25", "A=1\0PMIX_NAMESPACE=606601217\0B=");
+    ck_assert_uint_eq(launch_shared_job(proc, 7), 606601217);
+#undef PUT
+}
+END_TEST
+
+START_TEST(only_the_segments_of_the_job_are_removed)
+{
+    static const char *const format[] = {
+        "vader_segment.vm.%u.24280001.0",   "vader_segment.a.b.c.%u.24280001.17",
+        "vader_segment.vm.%u.24280002.0",   "vader_segment.vm.%u.24280001.x",
+        "vader_segment.vm.9%u1.24280001.0", "vader_segment.%u.24280001.",
+        "vader_segment.",                   "other.vm.%u.24280001.0"};
+    char names[8][48], shared[600], path[64];
+    snprintf(shared, sizeof shared, "%s", make_folder("shm"));
+    for (int i = 0; i < 8; i++) {
+        const char *at = strstr(format[i], "%u");
+        int before = at ? (int)(at - format[i]) : (int)strlen(format[i]);
+        snprintf(names[i], sizeof names[i], "%.*s", before, format[i]);
+        if (at)
+            snprintf(names[i] + before, sizeof names[i] - (size_t)before, "%u%s", geteuid(),
+                     at + 2);
+        snprintf(path, sizeof path, "shm/%.47s", names[i]);
+        write_file(path, "w", "x");
+    }
+    ck_assert_int_eq(launch_shared_remove("/no/such", 0x24280001), 0);
+    ck_assert_int_eq(launch_shared_remove(shared, 0), 0);
+    ck_assert_int_eq(launch_shared_remove(shared, 0x24280001), 2);
+    for (int i = 0; i < 8; i++) {
+        snprintf(path, sizeof path, "shm/%.47s", names[i]);
+        ck_assert_int_eq(access(temp_folder_file(&folder, path), F_OK) == 0, i >= 2);
+    }
+}
+END_TEST
 
 START_TEST(odd_logs)
 {
@@ -128,7 +204,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {odd_logs,          a_log_that_grows,    odd_placements,
-                                  nothing_to_narrow, hosts_that_are_left, NULL};
+    const TTest *const tests[] = {odd_logs,
+                                  a_log_that_grows,
+                                  odd_placements,
+                                  nothing_to_narrow,
+                                  hosts_that_are_left,
+                                  the_job_is_that_of_the_children_of_mpirun,
+                                  only_the_segments_of_the_job_are_removed,
+                                  NULL};
     return temp_folder_main("launch", tests, &folder, clear);
 }
