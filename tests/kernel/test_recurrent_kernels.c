@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inner loops of recurrent models, every table that runs here, against their
+ * definitions in double precision on random odd shapes. Buffers have exactly the promised
+ * size, so that a sanitizer sees an access beyond, and what must be overwritten holds
+ * NaN. Where the same sums are promised to have the same bits, bits are compared. */
+#include "common/nn/recurrent_kernels.h"
+#include "tests/unit/unit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/rng.h"
+
+enum { SHAPES = 60 };
+
+static struct rng rng;
+
+static void start_random(void)
+{
+    uint64_t seed = (uint64_t)time(NULL);
+    printf("seed %llu\n", (unsigned long long)seed);
+    rng_init(&rng, seed, RNG_TEST, 0);
+}
+
+static size_t draw(size_t from, size_t to)
+{
+    return from + rng_below(&rng, (uint32_t)(to - from + 1));
+}
+
+static float *random_floats(size_t count)
+{
+    float *x = malloc(count * sizeof *x);
+    for (size_t i = 0; i < count; i++)
+        x[i] = (float)rng_normal(&rng);
+    return x;
+}
+
+static float *copy_of(const float *x, size_t count)
+{
+    float *y = malloc(count * sizeof *y);
+    memcpy(y, x, count * sizeof *y);
+    return y;
+}
+
+/* Random where it is added to, else NaN. */
+static float *result(size_t count, bool add)
+{
+    float *x = random_floats(count);
+    for (size_t i = 0; i < count && !add; i++)
+        x[i] = NAN;
+    return x;
+}
+
+static void assert_near(double value, double exact, double scale)
+{
+    ck_assert_msg(fabs(value - exact) <= 2e-6 * (1 + scale), "%.9g instead of %.9g",
+                  value, exact);
+}
+
+static void assert_same(const float *a, const float *b, size_t count)
+{
+    ck_assert_msg(memcmp(a, b, count * sizeof *a) == 0, "other bits");
+}
+
+/* C (m, n) of A (m, k) and B (k, n) with rows longer than they need be, and all that is
+ * made of them. */
+struct rig {
+    const struct recurrent_kernels *f;
+    size_t m, n, k, a_row, b_row, c_row;
+    bool add;
+    float *a, *a_turned, *b, *b_turned, *packed, *packed_turned, *before, *c;
+};
+
+/* The last row of a matrix ends with its last column. */
+static size_t floats(size_t rows, size_t row, size_t columns)
+{
+    return (rows - 1) * row + columns;
+}
+
+static float *turned(const float *x, size_t rows, size_t row, size_t columns)
+{
+    float *y = malloc(rows * columns * sizeof *y);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            y[j * rows + i] = x[i * row + j];
+    return y;
+}
+
+static void rig_init(struct rig *g, const struct recurrent_kernels *f, size_t m, size_t n,
+                     size_t k)
+{
+    *g = (struct rig){.f = f, .m = m, .n = n, .k = k, .add = draw(0, 1)};
+    g->a_row = k + draw(0, 3);
+    g->b_row = n + draw(0, 3);
+    g->c_row = n + draw(0, 3);
+    g->a = random_floats(floats(m, g->a_row, k));
+    g->b = random_floats(floats(k, g->b_row, n));
+    g->a_turned = turned(g->a, m, g->a_row, k);
+    g->b_turned = turned(g->b, k, g->b_row, n);
+    g->packed = result(recurrent_packed(f, k, n), false);
+    g->packed_turned = result(recurrent_packed(f, k, n), false);
+    f->pack(k, n, g->b, g->b_row, g->packed);
+    f->pack_transposed(k, n, g->b_turned, k, g->packed_turned);
+    g->before = result(floats(m, g->c_row, n), g->add);
+    g->c = copy_of(g->before, floats(m, g->c_row, n));
+}
+
+static void rig_fini(struct rig *g)
+{
+    float *owned[] = {g->a,      g->a_turned,      g->b,      g->b_turned,
+                      g->packed, g->packed_turned, g->before, g->c};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+}
+
+/* Rows [from, to). */
+static void multiply_rows(const struct rig *g, size_t from, size_t to, float *c)
+{
+    struct recurrent_product p = {.m = to - from,
+                                  .n = g->n,
+                                  .k = g->k,
+                                  .a = g->a + from * g->a_row,
+                                  .a_row = g->a_row,
+                                  .packed = g->packed,
+                                  .c = c + from * g->c_row,
+                                  .c_row = g->c_row,
+                                  .add = g->add};
+    g->f->product(&p);
+}
+
+/* Columns [from, to) of C, by A's transposed. */
+static void multiply_columns(const struct rig *g, size_t from, size_t to, float *c)
+{
+    struct recurrent_transposed p = {.m = g->m,
+                                     .n = to - from,
+                                     .k = g->k,
+                                     .a = g->a_turned,
+                                     .b = g->b + from,
+                                     .a_row = g->m,
+                                     .b_row = g->b_row,
+                                     .c = c + from,
+                                     .c_row = g->c_row,
+                                     .add = g->add};
+    g->f->product_transposed(&p);
+}
+
+static void check_product(const struct rig *g)
+{
+    for (size_t i = 0; i < g->m; i++)
+        for (size_t j = 0; j < g->n; j++) {
+            double sum = g->add ? (double)g->before[i * g->c_row + j] : 0, size = 0;
+            for (size_t l = 0; l < g->k; l++) {
+                double term = (double)g->a[i * g->a_row + l] * g->b[l * g->b_row + j];
+                sum += term;
+                size += fabs(term);
+            }
+            assert_near(g->c[i * g->c_row + j], sum, size);
+        }
+    for (size_t i = 0; i + 1 < g->m; i++) /* what is between rows stays */
+        for (size_t j = g->n; j < g->c_row; j++)
+            assert_same(g->c + i * g->c_row + j, g->before + i * g->c_row + j, 1);
+}
+
+static void check_shape(const struct recurrent_kernels *f, size_t m, size_t n, size_t k)
+{
+    struct rig g;
+    rig_init(&g, f, m, n, k);
+    size_t count = floats(m, g.c_row, n), row = draw(0, m), column = draw(0, n);
+    float *c = copy_of(g.before, count);
+    assert_same(g.packed, g.packed_turned, recurrent_packed(f, k, n));
+    multiply_rows(&g, 0, m, g.c);
+    check_product(&g);
+    multiply_rows(&g, 0, row, c);
+    multiply_rows(&g, row, m, c);
+    assert_same(c, g.c, count);
+    memcpy(c, g.before, count * sizeof *c);
+    multiply_columns(&g, 0, column, c);
+    multiply_columns(&g, column, n, c);
+    assert_same(c, g.c, count);
+    free(c);
+    rig_fini(&g);
+}
+
+static void check_products(const struct recurrent_kernels *f)
+{
+    for (int i = 0; i < SHAPES; i++)
+        check_shape(f, draw(1, 40), draw(1, 80), draw(1, 60));
+    for (int i = 0; i < 6; i++) { /* several blocks of rows, of k; many panels */
+        check_shape(f, draw(180, 420), draw(1, 40), draw(1, 20));
+        check_shape(f, draw(1, 20), draw(1, 40), draw(240, 1000));
+        check_shape(f, draw(1, 10), draw(200, 600), draw(1, 20));
+    }
+}
+
+static double activate(double a, int f)
+{
+    switch (f) {
+    case RECURRENT_TANH:
+        return tanh(a);
+    case RECURRENT_RELU:
+        return a > 0 ? a : 0;
+    case RECURRENT_SIGMOID:
+        return 1 / (1 + exp(-a));
+    default:
+        return a;
+    }
+}
+
+static double slope(double a, int f)
+{
+    double u = activate(a, f);
+    return f == RECURRENT_TANH      ? 1 - u * u
+           : f == RECURRENT_SIGMOID ? u * (1 - u)
+           : f == RECURRENT_RELU    ? a > 0
+                                    : 1;
+}
+
+static void check_highway(const struct recurrent_kernels *f, int activation)
+{
+    size_t rows = draw(1, 5), n = draw(1, 70), count = rows * n;
+    float *a = random_floats(2 * count), *p = random_floats(count);
+    float *dh = random_floats(count), *dp = random_floats(count),
+          *h = result(count, false);
+    float *before = copy_of(a, 2 * count), *dp_before = copy_of(dp, count);
+    f->highway(&(struct recurrent_highway){rows, n, activation, a, p, h});
+    float *after = copy_of(a, 2 * count);
+    f->highway_back(&(struct recurrent_highway_back){rows, n, activation, a, p, dh, dp});
+    for (size_t i = 0; i < count; i++) {
+        size_t gate = i / n * 2 * n + i % n, value = gate + n;
+        double g = activate(before[gate], RECURRENT_SIGMOID);
+        double u = activate(before[value], activation), d = dh[i];
+        assert_near(after[gate], g, 0);
+        assert_near(after[value], u, fabs(u));
+        assert_near(h[i], p[i] + g * (u - p[i]), 3);
+        assert_near(dp[i], dp_before[i] + d * (1 - g), 3);
+        assert_near(a[gate], d * (u - p[i]) * g * (1 - g), 10);
+        assert_near(a[value], d * g * slope(before[value], activation), 3);
+    }
+    float *owned[] = {a, p, dh, dp, h, before, dp_before, after};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+}
+
+static void check_cross_entropy(const struct recurrent_kernels *f, float shift)
+{
+    size_t count = draw(1, 400), target = draw(0, count - 1);
+    float *z = random_floats(count), weight = (float)draw(1, 8) / 8;
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        z[i] = 5 * z[i] + shift;
+    float *logits = copy_of(z, count);
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)logits[i] - shift);
+    double loss = log(sum) - ((double)logits[target] - shift);
+    assert_near(f->cross_entropy(count, z, target, 0), loss, 10);
+    memcpy(z, logits, count * sizeof *z);
+    assert_near(f->cross_entropy(count, z, target, weight), loss, 10);
+    for (size_t i = 0; i < count; i++)
+        assert_near(z[i], weight * (exp((double)logits[i] - shift) / sum - (i == target)),
+                    1);
+    free(z);
+    free(logits);
+}
+
+static void check_vectors(const struct recurrent_kernels *f)
+{
+    size_t count = draw(1, 9000);
+    float *x = random_floats(count), *y = random_floats(count), s = 0.37f;
+    float *sum = copy_of(y, count), *scaled = result(count, false);
+    float *product = copy_of(y, count);
+    double squares = 0;
+    f->add_scaled(count, s, x, sum);
+    f->scale(count, s, x, scaled);
+    f->multiply(count, x, product);
+    for (size_t i = 0; i < count; i++) {
+        assert_near(sum[i], (double)y[i] + (double)s * x[i], 5);
+        assert_near(scaled[i], (double)s * x[i], 5);
+        assert_near(product[i], (double)y[i] * x[i], 10);
+        squares += (double)x[i] * x[i];
+    }
+    assert_near(f->sum_of_squares(count, x), squares, squares);
+    free(x);
+    free(y);
+    free(sum);
+    free(scaled);
+    free(product);
+}
+
+START_TEST(unknown_limits_leave_a_table)
+{
+    ck_assert_ptr_nonnull(recurrent_kernels_find("no such set"));
+    ck_assert(recurrent_kernels_find("no such set")->runs_here());
+    ck_assert_ptr_eq(recurrent_kernels_find("generic"), &recurrent_kernels_plain);
+}
+END_TEST
+
+START_TEST(every_table_follows_the_definitions)
+{
+    start_random();
+    for (const struct recurrent_kernels *const *f = recurrent_kernels_all(); *f; f++) {
+        if (!(*f)->runs_here())
+            continue;
+        printf("%s\n", (*f)->name);
+        check_products(*f);
+        for (int i = 0; i < SHAPES; i++) {
+            check_highway(*f, i % RECURRENT_ACTIVATIONS);
+            check_cross_entropy(*f, i % 2 ? 300.0f : -300.0f);
+            check_vectors(*f);
+        }
+    }
+}
+END_TEST
+
+UNIT_MAIN("recurrent_kernels", unknown_limits_leave_a_table,
+          every_table_follows_the_definitions)
