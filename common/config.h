@@ -137,6 +137,9 @@ struct config_run {
     int64_t reserve;       /* bytes free below which no trial is handed out; 0: none */
     char chaos[CONFIG_TEXT]; /* rehearsed faults, see chaos.h */
     double time_limit;     /* seconds of wall clock of this session; 0: none */
+    bool checkpoints;      /* keep the state of running trials where trainers can */
+    double checkpoint_every; /* seconds between two states of a running trial; 0: never */
+    double checkpoint_grace; /* seconds that a stopping run waits for states, at most */
     char cache[CONFIG_PATH]; /* folder of prepared data on each node; empty: TMPDIR */
 };
 

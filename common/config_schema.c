@@ -202,8 +202,9 @@ const struct config_key config_schema[] = {
         .help = "A trial whose attempts all failed: left out, or told as reward 0."),
     KEY("run.max_failed", REAL, run.max_failed, RANGE(0, 1), .initial = "0.5",
         .may_change = true,
-        .help = "When more than this share of the last 50 trials failed for good, the run "
-                "stops."),
+        .help =
+            "When more than this share of the last 50 trials failed for good, the run "
+            "stops."),
     KEY("run.quarantine_after", INT, run.quarantine_after, RANGE(0, 1000), .initial = "3",
         .zero = "never", .may_change = true,
         .help = "A node on which so many trials in a row failed that succeeded elsewhere "
@@ -213,15 +214,17 @@ const struct config_key config_schema[] = {
         .help = "Trainers side by side on a rank; auto: as many as its cores allow."),
     KEY("run.prefetch", INT, run.prefetch, RANGE(0, 256), .initial = "128",
         .may_change = true,
-        .help = "Most tasks waiting at a busy slot; none ahead of trials of a second or more."),
+        .help = "Most tasks waiting at a busy slot; none ahead of trials of a second or "
+                "more."),
     KEY("run.snapshot_every", DURATION, run.snapshot_every, RANGE(0.01, 1e8),
         .initial = "1m", .may_change = true, .help = "Time between two snapshots."),
     KEY("run.heartbeat", DURATION, run.heartbeat, RANGE(0.01, 3600), .initial = "1s",
         .may_change = true, .help = "Time between a rank's signs of life."),
     KEY("run.silent_after", DURATION, run.silent_after, RANGE(0.05, 1e6), .initial = "4s",
         .may_change = true,
-        .help = "Silence (and at least three heartbeats) after which the trials of a rank "
-                "are tried elsewhere as well."),
+        .help =
+            "Silence (and at least three heartbeats) after which the trials of a rank "
+            "are tried elsewhere as well."),
     KEY("run.lost_after", DURATION, run.lost_after, RANGE(0.05, 1e6), .initial = "30s",
         .may_change = true, .help = "Silence after which a rank is given up."),
     KEY("run.chaos", TEXT, run.chaos, .initial = "none", .may_change = true,
@@ -230,6 +233,22 @@ const struct config_key config_schema[] = {
     KEY("run.time_limit", DURATION, run.time_limit, RANGE(0, 1e8), .initial = "none",
         .zero = "none", .may_change = true,
         .help = "Wall-clock time of one session, which then stops resumably."),
+    KEY("run.checkpoints", BOOL, run.checkpoints, .initial = "true", .may_change = true,
+        .help =
+            "Trials that a stop cuts off go on where they were, with a trainer that can "
+            "save its state (the built-in one does)."),
+    KEY("run.checkpoint_every", DURATION, run.checkpoint_every, RANGE(0, 1e8),
+        .initial = "10m", .zero = "never", .may_change = true,
+        .when = "run.checkpoints=true",
+        .help =
+            "Least time between two states that are saved while a trial runs, for the "
+            "case of a kill without warning."),
+    KEY("run.checkpoint_grace", DURATION, run.checkpoint_grace, RANGE(0, 3600),
+        .initial = "10s", .zero = "none", .may_change = true,
+        .when = "run.checkpoints=true",
+        .help =
+            "Longest wait for states when the run stops on SIGUSR1 or before its time "
+            "limit; on SIGTERM at most a second."),
     KEY("run.reserve", SIZE, run.reserve, RANGE(0, 0x1p60), .initial = "128MiB",
         .zero = "none", .may_change = true,
         .help = "Hand out no trial while less is free where the run's folder is."),

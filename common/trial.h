@@ -71,6 +71,9 @@ struct trial {
     double params, flops;
     char kernels[TRIAL_KERNELS]; /* that trained the last attempt, as its trainer said */
     double proposed_at, finished_at; /* Unix time, seconds */
+    /* while QUEUED or RUNNING: the state of it that was saved last */
+    double saved_seconds;  /* training time behind it, all attempts; 0: there is none */
+    uint32_t saved_epochs; /* that were over */
     struct trial_epoch *epochs; /* owned; epoch_count entries */
     char *reason; /* owned; why it failed, or NULL: a line, and if there were any, the
                    * last lines of the trainer's standard error, a line each */

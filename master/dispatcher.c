@@ -104,6 +104,7 @@ static int give_up(struct dispatcher *d, int rank, const char *reason, struct er
     d->lost++;
     dispatcher_withdraw(d, rank);
     dispatcher_drop_ghosts(d, rank);
+    dispatcher_take_suspended(d, rank);
     w->state = WORKER_LOST;
     snprintf(d->last_lost, sizeof d->last_lost,
              "no worker rank is left that could train; the last one lost was rank %d: "
@@ -141,9 +142,10 @@ static void take_ready(struct dispatcher *d, struct dispatcher_worker *w)
     dispatcher_offer(d, (int)(w - d->workers));
 }
 
-static int find_flight(const struct dispatcher_worker *w, int slot, uint64_t trial,
-                       int attempt)
+int dispatcher_find_flight(const struct dispatcher *d, int rank, int slot, uint64_t trial,
+                           int attempt)
 {
+    const struct dispatcher_worker *w = &d->workers[rank];
     if (slot < 0 || slot >= w->slot_count)
         return -1;
     const struct dispatcher_slot *s = &w->slots[slot];
@@ -197,7 +199,7 @@ static bool is_welcome(struct dispatcher *d, const struct flight *f, int failure
 static int take_result(struct dispatcher *d, int rank, const struct message_result *m,
                        struct error *err)
 {
-    int index = find_flight(&d->workers[rank], m->slot, m->trial, m->attempt);
+    int index = dispatcher_find_flight(d, rank, m->slot, m->trial, m->attempt);
     struct flight f = {0};
     if (index >= 0)
         f = dispatcher_land(d, rank, m->slot, index);
@@ -216,8 +218,11 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
                               .epochs = m->epochs,
                               .reason = m->reason && *m->reason ? m->reason : NULL};
     memcpy(r.kernels, m->kernels, sizeof r.kernels);
-    int status = engine_finish(d->setup.engine, m->trial, rank, m->slot, &r, err);
     const struct trial *t = ledger_trial(d->ledger, m->trial);
+    bool has_state = t->saved_seconds > 0;
+    int status = engine_finish(d->setup.engine, m->trial, rank, m->slot, &r, err);
+    if (has_state && t->saved_seconds <= 0)
+        dispatcher_drop_state(d, m->trial);
     bool again = t->state == TRIAL_QUEUED;
     if (status == 0 && (f.doubled || (d->doubled > 0 && !again)))
         status = dispatcher_cancel_others(d, m->trial, err);
@@ -261,6 +266,11 @@ static int take_message(struct dispatcher *d, int rank, const struct message *m,
             return 0;
         }
         return give_up(d, rank, *m->bye.reason ? m->bye.reason : "it left", err);
+    case MESSAGE_CHECKPOINT:
+        return dispatcher_take_checkpoint(d, rank, &m->checkpoint, err);
+    case MESSAGE_SUSPENDED:
+        dispatcher_take_suspended(d, rank);
+        return 0;
     case MESSAGE_PROGRESS:
     case MESSAGE_HEARTBEAT:
         return 0;

@@ -23,8 +23,8 @@
 struct dispatcher; /* opaque */
 
 enum dispatcher_event_type {
-    DISPATCHER_PLACED,      /* all known ranks have their slots */
-    DISPATCHER_FINISHED,    /* a trial got its result or failed for good */
+    DISPATCHER_PLACED,         /* all known ranks have their slots */
+    DISPATCHER_FINISHED,       /* a trial got its result or failed for good */
     DISPATCHER_ATTEMPT_FAILED, /* and will be tried again */
     DISPATCHER_RANK_LOST,
     DISPATCHER_STARTED,     /* the first attempt of the session */
@@ -33,6 +33,7 @@ enum dispatcher_event_type {
     DISPATCHER_LATE_RESULT, /* of an attempt that nobody waits for: not counted */
     DISPATCHER_QUARANTINE,  /* a node gets no trials any more; reason says which */
     DISPATCHER_QUARANTINE_OVER,
+    DISPATCHER_CHECKPOINT, /* what became of the state of a trial; `what` and `epoch` */
     DISPATCHER_EVENT_COUNT
 };
 struct dispatcher_event {
@@ -40,6 +41,10 @@ struct dispatcher_event {
     uint64_t trial;
     int rank;
     const char *reason; /* borrowed during the call; or NULL */
+    int slot, what;     /* CHECKPOINT: enum trial_checkpoint */
+    uint32_t epoch;     /* CHECKPOINT: epochs that are over */
+    double seconds;     /* CHECKPOINT: training time behind the state */
+    double before;      /* CHECKPOINT: of it, what the attempt itself went on from */
 };
 
 struct dispatcher_setup { /* all borrowed for the life of the dispatcher */
@@ -72,6 +77,11 @@ void dispatcher_describe(const struct dispatcher *d, int most, struct text *out)
 int dispatcher_free_places(const struct dispatcher *d);
 /* Nothing more will be proposed: idle slots count as the tail from now on. */
 void dispatcher_set_tail(struct dispatcher *d, bool tail);
+/* The run will stop: have running trials saved where their trainers can. Hand out nothing
+ * afterwards; dispatcher_step takes what comes. */
+int dispatcher_suspend(struct dispatcher *d, struct error *err);
+/* Is any rank still at it? */
+bool dispatcher_saves(const struct dispatcher *d);
 /* Take back everything that is handed out (stop, budget); seconds count as lost. */
 void dispatcher_recall(struct dispatcher *d);
 /* Core-seconds (GPU-seconds with devices) that running attempts have used so far. */

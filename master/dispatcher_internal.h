@@ -12,6 +12,8 @@ struct flight {
     uint64_t trial;
     int attempt;
     double started; /* at the front of its slot since; 0: waits behind another */
+    double spent;   /* seconds of training before, that it goes on from */
+    double counted; /* seconds of it that a saved state has brought into the hours */
     bool doubled;   /* its rank was silent: the trial is tried elsewhere as well */
 };
 
@@ -46,6 +48,7 @@ struct dispatcher_worker {
     struct flight
         *ghosts;      /* owned; while silent: what each slot ran, attempt 0: nothing */
     bool quarantined; /* gets no trials */
+    bool saves;       /* was told to suspend and has not answered */
 };
 
 struct dispatcher {
@@ -58,11 +61,13 @@ struct dispatcher {
     struct bytes in, out;
     double opened, beat_at, idle_at, look_at; /* monotonic */
     double started_sum;                       /* of `started` of all running flights */
+    double counted_sum;                       /* likewise of `counted` */
     double mean_seconds; /* of attempts, moving average; negative: none yet */
     int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
     int expected, living, lost;        /* ranks */
     int silent, quarantined;           /* likewise */
     int doubled;                       /* flights that are */
+    int saving;                        /* ranks that were told to suspend */
     double deferred_since;             /* a retry waits for another node; 0: none does */
     struct blame *blame;               /* owned */
     uint64_t results, failures;        /* of this session */
@@ -88,6 +93,15 @@ int dispatcher_board(struct dispatcher *d, struct dispatcher_slot *s, struct fli
 struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int index);
 /* Requeue everything a rank had. `forget`: the attempts do not count. */
 int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err);
+/* Index of a flight in its slot; -1: nobody waits for it. */
+int dispatcher_find_flight(const struct dispatcher *d, int rank, int slot, uint64_t trial,
+                           int attempt);
+/* dispatcher_suspend.c */
+int dispatcher_take_checkpoint(struct dispatcher *d, int rank,
+                               const struct message_checkpoint *m, struct error *err);
+void dispatcher_take_suspended(struct dispatcher *d, int rank);
+/* The state of a trial is of no use any more. */
+void dispatcher_drop_state(struct dispatcher *d, uint64_t trial);
 /* Do slots of this rank take trials (and stand in the lists)? */
 bool dispatcher_is_open(const struct dispatcher_worker *w);
 /* All slots of a rank into the lists, if it is open; out of them, if it was. */

@@ -142,9 +142,10 @@ struct flight dispatcher_land(struct dispatcher *d, int rank, int slot, int inde
     if (index > 0)
         return landed;
     d->started_sum -= landed.started;
+    d->counted_sum -= landed.counted;
     if (s->count > 0)
         start_front(d, s);
     else if (--d->busy == 0)
-        d->started_sum = 0; /* sums of many numbers drift */
+        d->started_sum = d->counted_sum = 0; /* sums of many numbers drift */
     return landed;
 }

@@ -113,6 +113,7 @@ static int send_task(struct dispatcher *d, const struct trial *t, int rank, int 
                  .slot = slot,
                  .kind = t->kind,
                  .timeout = engine_config(d->setup.engine)->run.trial_timeout,
+                 .spent = t->saved_seconds,
                  .architecture = text,
                  .hyperparameters = (char *)"{}"}};
     int status = dispatcher_send(d, rank, &m, err);
@@ -126,9 +127,10 @@ static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slo
     int attempt = 0;
     int status = engine_start(d->setup.engine, id, s->rank, s->index, dispatcher_wall(d),
                               &attempt, err);
+    double spent = ledger_trial(d->ledger, id)->saved_seconds;
     if (status == 0)
-        status =
-            dispatcher_board(d, s, (struct flight){.trial = id, .attempt = attempt}, err);
+        status = dispatcher_board(
+            d, s, (struct flight){.trial = id, .attempt = attempt, .spent = spent}, err);
     if (status != 0)
         return status;
     if (d->in_flight == 1 && d->results + d->failures == 0)
@@ -216,9 +218,10 @@ int dispatcher_hand_out(struct dispatcher *d, struct error *err)
     return handed;
 }
 
+/* Of training behind its trial. */
 static double flight_seconds(const struct dispatcher *d, const struct flight *f)
 {
-    return f->started > 0 ? dispatcher_now(d) - f->started : 0;
+    return f->spent + (f->started > 0 ? dispatcher_now(d) - f->started : 0);
 }
 
 /* An attempt on a lost rank counts as a failed one, so that a trial that kills machines
@@ -262,6 +265,6 @@ void dispatcher_recall(struct dispatcher *d)
 double dispatcher_running_cost(const struct dispatcher *d)
 {
     const struct config_resources *r = &engine_config(d->setup.engine)->resources;
-    double seconds = d->busy * dispatcher_now(d) - d->started_sum;
+    double seconds = d->busy * dispatcher_now(d) - d->started_sum - d->counted_sum;
     return seconds * (r->gpus_per_trial > 0 ? r->gpus_per_trial : r->threads_per_trial);
 }

@@ -325,10 +325,33 @@ int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
     return status == 0 ? engine_apply_finished(e, &r, err) : status;
 }
 
+int engine_checkpoint(struct engine *e, uint64_t id, int worker, int slot, int what,
+                      uint32_t epochs, double seconds, double now, struct error *err)
+{
+    const struct trial *t = ledger_trial(e->ledger, id);
+    int status = engine_check_checkpoint(e, id, what, err);
+    if (status != 0)
+        return status;
+    struct record_checkpoint r = {.id = id,
+                                  .attempt = t->attempts,
+                                  .worker = worker,
+                                  .slot = slot,
+                                  .what = (uint8_t)what,
+                                  .epochs = epochs,
+                                  .seconds = seconds,
+                                  .time = now};
+    bytes_clear(&e->scratch);
+    record_encode_checkpoint(&r, &e->scratch);
+    status = engine_record(e, RECORD_CHECKPOINT, NULL, err);
+    return status == 0 ? engine_apply_checkpoint(e, &r, err) : status;
+}
+
 void engine_forget(struct engine *e, uint64_t id, double seconds)
 {
+    double saved = ledger_trial(e->ledger, id)->saved_seconds;
     ledger_requeue(e->ledger, id, true);
-    ledger_hours(e->ledger)->lost += seconds * engine_cores(e);
+    if (seconds > saved)
+        ledger_hours(e->ledger)->lost += (seconds - saved) * engine_cores(e);
 }
 
 void engine_doubt(struct engine *e, uint64_t id)

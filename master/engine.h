@@ -115,8 +115,14 @@ int engine_start(struct engine *e, uint64_t id, int worker, int slot, double now
  * tried again while run.retries allow. */
 int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
                   const struct ledger_result *r, struct error *err);
+/* What became of the state of a running trial (a doubted one may be QUEUED): `what` is of
+ * enum trial_checkpoint, `seconds` the training time behind it. SUSPENDED puts the trial
+ * back in front of the queue, and its attempt is not counted. */
+int engine_checkpoint(struct engine *e, uint64_t id, int worker, int slot, int what,
+                      uint32_t epochs, double seconds, double now, struct error *err);
 /* A running attempt was given up without fault of its own: back to the queue, not
- * counted; `seconds` it had run. */
+ * counted; `seconds` of training are behind the trial, of which those behind a saved
+ * state are not lost. */
 void engine_forget(struct engine *e, uint64_t id, double seconds);
 /* A running attempt may be lost: the trial goes back to the queue, and the attempt
  * counts, so that the next one has another number. Its result is still welcome. */

@@ -48,6 +48,11 @@ int engine_apply_finished(struct engine *e, const struct record_finished *r,
                           struct error *err);
 int engine_apply_failed_attempt(struct engine *e, const struct record_finished *r,
                                 struct error *err);
+/* ERROR_CORRUPT when the trial is in no state in which that can become of it. */
+int engine_check_checkpoint(const struct engine *e, uint64_t id, int what,
+                            struct error *err);
+int engine_apply_checkpoint(struct engine *e, const struct record_checkpoint *r,
+                            struct error *err);
 int engine_apply_told(struct engine *e, uint64_t id, struct error *err);
 void engine_apply_session(struct engine *e, double time);
 void engine_apply_closed(struct engine *e, double time);

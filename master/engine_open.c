@@ -117,6 +117,13 @@ static int replay_finished(struct replay *r, uint32_t type, struct bytes_reader 
     return status;
 }
 
+static int replay_checkpoint(struct replay *r, struct bytes_reader *in, struct error *err)
+{
+    struct record_checkpoint c;
+    int status = record_decode_checkpoint(in, &c, err);
+    return status == 0 ? engine_apply_checkpoint(r->e, &c, err) : status;
+}
+
 static int replay_told(struct replay *r, struct bytes_reader *in, struct error *err)
 {
     uint64_t id;
@@ -184,6 +191,8 @@ static int replay_record(struct replay *r, const struct journal_record *record,
         return replay_closed(r, &in, err);
     case RECORD_HOURS:
         return record_decode_hours(&in, ledger_hours(r->e->ledger), err);
+    case RECORD_CHECKPOINT:
+        return replay_checkpoint(r, &in, err);
     case RECORD_GAP:
         return error_set(err, ERROR_CORRUPT,
                          "records were lost here, and what they said is in later snapshots "

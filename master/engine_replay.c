@@ -108,30 +108,36 @@ static int engine_settle_waiting(struct engine *e, uint64_t id, double now,
     return status;
 }
 
-/* An attempt without a result: its own failure, or cut off with its rank. */
-static void engine_waste(struct engine *e, const struct ledger_result *r)
+/* An attempt without a result: its own failure, or cut off with its rank. `saved` seconds
+ * behind a state are counted as trained already; they are wasted too unless it is kept.
+ */
+static void engine_waste(struct engine *e, const struct ledger_result *r, double saved,
+                         bool kept)
 {
     struct ledger_hours *h = ledger_hours(e->ledger);
-    double cost = isfinite(r->seconds) ? r->seconds * engine_cores(e) : 0;
-    if (r->failure == FAILURE_LOST)
-        h->lost += cost;
-    else
-        h->failed += cost;
+    double seconds = isfinite(r->seconds) && r->seconds > saved ? r->seconds : saved;
+    double *waste = r->failure == FAILURE_LOST ? &h->lost : &h->failed;
+    *waste += (kept ? seconds - saved : seconds) * engine_cores(e);
+    h->trained -= kept ? 0 : saved * engine_cores(e);
 }
 
 int engine_apply_finished(struct engine *e, const struct record_finished *r,
                           struct error *err)
 {
     bool failed = r->result.failure != FAILURE_NONE;
-    double cost = isfinite(r->result.seconds) ? r->result.seconds * engine_cores(e) : 0;
+    const struct trial *t = ledger_trial(e->ledger, r->id);
+    double saved = t ? t->saved_seconds : 0;
+    double rest = r->result.seconds > saved && isfinite(r->result.seconds)
+                      ? r->result.seconds - saved
+                      : 0;
     int status = failed ? ledger_failed(e->ledger, r->id, &r->result, r->reward, err)
                         : ledger_done(e->ledger, r->id, &r->result, r->reward, err);
     if (status != 0)
         return status;
     if (failed)
-        engine_waste(e, &r->result);
+        engine_waste(e, &r->result, saved, false);
     else
-        ledger_hours(e->ledger)->trained += cost;
+        ledger_hours(e->ledger)->trained += rest * engine_cores(e);
     e->last_time = r->result.finished_at;
     status = engine_push_pending(e, r->id, engine_offset(e), err);
     return status == 0 ? engine_settle_waiting(e, r->id, r->result.finished_at, err)
@@ -141,11 +147,47 @@ int engine_apply_finished(struct engine *e, const struct record_finished *r,
 int engine_apply_failed_attempt(struct engine *e, const struct record_finished *r,
                                 struct error *err)
 {
+    const struct trial *t = ledger_trial(e->ledger, r->id);
+    double saved = t ? t->saved_seconds : 0;
     int status = ledger_attempt_failed(e->ledger, r->id, &r->result, err);
     if (status != 0)
         return status;
-    engine_waste(e, &r->result);
+    engine_waste(e, &r->result, saved, r->result.failure == FAILURE_LOST);
     e->last_time = r->result.finished_at;
+    return 0;
+}
+
+int engine_check_checkpoint(const struct engine *e, uint64_t id, int what,
+                            struct error *err)
+{
+    const struct trial *t = ledger_trial(e->ledger, id);
+    bool running = t && t->state == TRIAL_RUNNING;
+    bool doubted = t && t->state == TRIAL_QUEUED && what != CHECKPOINT_SUSPENDED;
+    if (running || doubted)
+        return 0;
+    return error_set(err, ERROR_CORRUPT, "trial %llu: no state of it can be %s now",
+                     (unsigned long long)id, trial_checkpoint_name(what));
+}
+
+/* Hours behind a state are trained for good; what a state that is older, or cannot be
+ * used, does not hold is lost. */
+int engine_apply_checkpoint(struct engine *e, const struct record_checkpoint *r,
+                            struct error *err)
+{
+    const struct trial *t = ledger_trial(e->ledger, r->id);
+    struct ledger_hours *h = ledger_hours(e->ledger);
+    int status = engine_check_checkpoint(e, r->id, r->what, err);
+    if (status != 0)
+        return status;
+    /* Even one from before the first step is there. */
+    double seconds = r->what == CHECKPOINT_REFUSED ? 0 : fmax(r->seconds, 1e-6);
+    double more = (seconds - t->saved_seconds) * engine_cores(e);
+    h->trained += more;
+    h->lost -= more < 0 ? more : 0;
+    ledger_keep_state(e->ledger, r->id, r->epochs, seconds);
+    if (r->what == CHECKPOINT_SUSPENDED)
+        ledger_requeue(e->ledger, r->id, true);
+    e->last_time = r->time;
     return 0;
 }
 

@@ -79,6 +79,18 @@ void event_log_usage(struct event_log *l, double time, double cpu_seconds,
             (unsigned long long)record_bytes);
 }
 
+void event_log_checkpoint(struct event_log *l, double time,
+                          const struct event_log_checkpoint *c)
+{
+    fprintf(l->file,
+            "{\"time\":%.3f,\"event\":\"checkpoint\",\"trial\":%llu,\"status\":\"%s\","
+            "\"epoch\":%u,\"seconds\":%.3f,\"before\":%.3f,\"worker\":%d,\"slot\":%d",
+            time, (unsigned long long)c->trial, trial_checkpoint_name(c->what), c->epoch,
+            c->seconds, c->before, c->worker, c->slot);
+    put_string(l, "reason", c->reason);
+    fputs("}\n", l->file);
+}
+
 static char *put_text(char *at, const char *text)
 {
     return stpcpy(at, text);

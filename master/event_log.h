@@ -20,6 +20,19 @@ void event_log_text(struct event_log *l, double time, const char *event, int ran
  * ...} of the master's process (alone, that is the agent's as well), and of the ledger. */
 void event_log_usage(struct event_log *l, double time, double cpu_seconds,
                      uint64_t max_rss_bytes, uint64_t record_bytes);
+/* What became of a state: {"time":..., "event":"checkpoint", "trial":N,
+ * "status":"suspended", "epoch":E, "seconds":S, "before":B, "worker":N, "slot":N,
+ * "reason":TEXT}. */
+struct event_log_checkpoint {
+    uint64_t trial;
+    int what; /* enum trial_checkpoint */
+    uint32_t epoch;
+    double seconds, before; /* behind it; behind the state that the attempt began with */
+    int worker, slot;
+    const char *reason; /* or NULL */
+};
+void event_log_checkpoint(struct event_log *l, double time,
+                          const struct event_log_checkpoint *c);
 /* A trial with its arm, state, tokens, metric, reward, seconds, worker, slot. */
 void event_log_trial(struct event_log *l, double time, const char *event,
                      const struct trial *t, const char *reason);

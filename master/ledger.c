@@ -171,7 +171,8 @@ int ledger_add(struct ledger *l, const struct trial *t, struct error *err)
     n->trial.told = false;
     l->reason_bytes += t->reason ? strlen(t->reason) + 1 : 0;
     if (t->state == TRIAL_QUEUED)
-        queue_push(l, n, t->attempts > 0 ? QUEUE_RETRY : QUEUE_FRESH);
+        queue_push(l, n,
+                   t->attempts > 0 || t->saved_seconds > 0 ? QUEUE_RETRY : QUEUE_FRESH);
     l->states[t->arm][t->state]++;
     return 0;
 }
@@ -251,6 +252,15 @@ void ledger_requeue(struct ledger *l, uint64_t id, bool forget)
         n->trial.attempts--;
 }
 
+void ledger_keep_state(struct ledger *l, uint64_t id, uint32_t epochs, double seconds)
+{
+    struct ledger_node *n = ledger_node(l, id);
+    if (!n || (n->trial.state != TRIAL_QUEUED && n->trial.state != TRIAL_RUNNING))
+        return;
+    n->trial.saved_epochs = seconds > 0 ? epochs : 0;
+    n->trial.saved_seconds = seconds > 0 ? seconds : 0;
+}
+
 static int out_of_memory(uint64_t id, struct error *err)
 {
     return error_set(err, ERROR_SYSTEM, "trial %llu: out of memory",
@@ -314,9 +324,14 @@ static int trial_finish(struct ledger *l, uint64_t id, unsigned allowed, int sta
                          (unsigned long long)id, trial_state_name(state),
                          trial_state_name(n->trial.state));
     int status = trial_take(l, &n->trial, r, err);
-    if (status == 0)
-        trial_leave(l, n, state);
-    return status;
+    if (status != 0)
+        return status;
+    trial_leave(l, n, state);
+    if (state != TRIAL_QUEUED || r->failure != FAILURE_LOST) {
+        n->trial.saved_seconds = 0;
+        n->trial.saved_epochs = 0;
+    }
+    return 0;
 }
 
 int ledger_attempt_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,

@@ -34,8 +34,8 @@ void ledger_free(struct ledger *l);
 /* Append a trial in any state (a new one, or one of a snapshot): its id must equal
  * ledger_count, else ERROR_CORRUPT. Takes ownership of t->architecture, epochs and reason
  * on success, and copies the first two to where they take less memory; t->told is not
- * taken. QUEUED enters the queue (with attempts behind it, as a retry); WAITING and
- * SAVED need same_as, which is an earlier trial. */
+ * taken. QUEUED enters the queue (with attempts behind it or a saved state, as a retry);
+ * WAITING and SAVED need same_as, which is an earlier trial. */
 int ledger_add(struct ledger *l, const struct trial *t, struct error *err);
 uint64_t ledger_count(const struct ledger *l);
 /* Borrowed; stays at its place as long as the ledger lives. NULL for an unknown id. */
@@ -62,6 +62,10 @@ int ledger_start(struct ledger *l, uint64_t id, int worker, int slot);
 /* RUNNING -> QUEUED in front, e.g. when its rank was lost or the run stopped. With
  * `forget` the attempt does not count. */
 void ledger_requeue(struct ledger *l, uint64_t id, bool forget);
+/* The state of a QUEUED or RUNNING trial is on disk, with so many epochs over after so
+ * many seconds of training; 0 seconds: there is none any more. It is gone when the trial
+ * is over, and when an attempt fails by its own fault. */
+void ledger_keep_state(struct ledger *l, uint64_t id, uint32_t epochs, double seconds);
 
 /* What an attempt brought. Strings and epochs are copied. */
 struct ledger_result {

@@ -251,6 +251,39 @@ void record_finished_fini(struct record_finished *r)
     r->result.epoch_count = 0;
 }
 
+void record_encode_checkpoint(const struct record_checkpoint *r, struct bytes *out)
+{
+    bytes_put_u64(out, r->id);
+    bytes_put_u32(out, (uint32_t)r->attempt);
+    bytes_put_u32(out, (uint32_t)r->worker);
+    bytes_put_u32(out, (uint32_t)r->slot);
+    bytes_put_u8(out, r->what);
+    bytes_put_u32(out, r->epochs);
+    bytes_put_f64(out, r->seconds);
+    bytes_put_f64(out, r->time);
+}
+
+int record_decode_checkpoint(struct bytes_reader *in, struct record_checkpoint *ret,
+                             struct error *err)
+{
+    struct record_checkpoint r;
+    r.id = bytes_get_u64(in);
+    r.attempt = (int32_t)bytes_get_u32(in);
+    r.worker = (int32_t)bytes_get_u32(in);
+    r.slot = (int32_t)bytes_get_u32(in);
+    r.what = bytes_get_u8(in);
+    r.epochs = bytes_get_u32(in);
+    r.seconds = bytes_get_f64(in);
+    r.time = bytes_get_f64(in);
+    int status = decode_end(in, "checkpoint", err);
+    if (status == 0 && (r.what > CHECKPOINT_REFUSED || r.epochs > TRIAL_MAX_EPOCHS ||
+                        !(r.seconds >= 0 && isfinite(r.seconds))))
+        status = decode_error(err, "checkpoint", "has an unknown kind, epoch or time");
+    if (status == 0)
+        *ret = r;
+    return status;
+}
+
 void record_encode_told(uint64_t id, struct bytes *out)
 {
     bytes_put_u64(out, id);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/text.h"
+#include "master/checkpoints.h"
 #include "version.h"
 
 double session_now(const struct session *s)
@@ -170,6 +171,8 @@ int session_open(struct session *s, struct error *err)
     engine_set_facts(s->engine, &s->setup->facts);
     stop_init(&s->stop, engine_config(s->engine)->run.time_limit, s->setup->clock);
     status = note_history(s, err);
+    if (status == 0 && engine_config(s->engine)->run.checkpoints && !s->setup->lockstep)
+        status = checkpoints_open(s->setup->dir, engine_ledger(s->engine), err);
     if (status == 0)
         status = open_session_record(s, err);
     return status == 0 ? open_dispatcher(s, err) : status;

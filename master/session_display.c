@@ -134,6 +134,24 @@ static void late_result(struct session *s, const struct dispatcher_event *e)
     event_log_text(s->log, session_wall(s), "late_result", e->rank, text);
 }
 
+static void checkpoint(struct session *s, const struct dispatcher_event *e)
+{
+    const struct event_log_checkpoint c = {.trial = e->trial,
+                                           .what = e->what,
+                                           .epoch = e->epoch,
+                                           .seconds = e->seconds,
+                                           .before = e->before,
+                                           .worker = e->rank,
+                                           .slot = e->slot,
+                                           .reason = e->reason};
+    if (e->what == CHECKPOINT_SAVED) /* many, and the journal has them */
+        return;
+    event_log_checkpoint(s->log, session_wall(s), &c);
+    if (e->what == CHECKPOINT_REFUSED)
+        session_say(s, "trial %llu begins anew: %s", (unsigned long long)e->trial,
+                    e->reason ? e->reason : "the trainer cannot use its state");
+}
+
 void session_event(void *context, const struct dispatcher_event *e)
 {
     struct session *s = context;
@@ -167,6 +185,9 @@ void session_event(void *context, const struct dispatcher_event *e)
     case DISPATCHER_QUARANTINE_OVER:
         event_log_text(s->log, session_wall(s), "quarantine", -1, e->reason);
         session_say(s, "warning: %s", e->reason);
+        break;
+    case DISPATCHER_CHECKPOINT:
+        checkpoint(s, e);
         break;
     case DISPATCHER_FINISHED:
     case DISPATCHER_EVENT_COUNT:

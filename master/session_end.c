@@ -15,21 +15,27 @@
 #include <unistd.h>
 
 #include "common/text.h"
+#include "master/checkpoints.h"
 #include "master/summary.h"
+
+static void nap(struct session *s)
+{
+    const struct timespec t = {.tv_nsec = 1000000};
+    if (s->setup->local.step)
+        s->setup->local.step(s->setup->local.context, NULL);
+    if (s->setup->lockstep)
+        s->setup->local.wait(s->setup->local.context, -1, 1);
+    else
+        nanosleep(&t, NULL);
+}
 
 static void wait_for_ranks(struct session *s, double seconds)
 {
     double until = session_now(s) + seconds;
-    const struct timespec nap = {.tv_nsec = 1000000};
     while (!dispatcher_stopped(s->dispatcher) && session_now(s) < until) {
         if (dispatcher_step(s->dispatcher, NULL) < 0)
             return;
-        if (s->setup->local.step)
-            s->setup->local.step(s->setup->local.context, NULL);
-        if (s->setup->lockstep)
-            s->setup->local.wait(s->setup->local.context, -1, 1);
-        else
-            nanosleep(&nap, NULL);
+        nap(s);
     }
 }
 
@@ -125,6 +131,23 @@ static void log_usage(struct session *s)
                     ledger_bytes(engine_ledger(s->engine)));
 }
 
+/* Trials that will go on later keep their state. Results that arrive meanwhile count. */
+static void suspend_trials(struct session *s)
+{
+    const struct config_run *run = &engine_config(s->engine)->run;
+    double started = session_now(s);
+    bool alone = s->setup->local.step != NULL;
+    if (!run->checkpoints || dispatcher_suspend(s->dispatcher, NULL) != 0)
+        return;
+    while (dispatcher_saves(s->dispatcher) &&
+           session_now(s) - started <
+               stop_grace(&s->stop, run->checkpoint_grace, alone, s->setup->clock)) {
+        if (dispatcher_step(s->dispatcher, NULL) < 0)
+            return;
+        nap(s);
+    }
+}
+
 static int stop_ranks(struct session *s)
 {
     dispatcher_recall(s->dispatcher);
@@ -137,6 +160,8 @@ int session_end(struct session *s, int status, int *ret_exit, struct error *err)
     bool opened = s->dispatcher != NULL;
     if (s->folder)
         session_watch_end(s);
+    if (opened && status == 0 && !s->finished)
+        suspend_trials(s);
     if (opened)
         stop_ranks(s);
     if (opened && s->started_trials) {
@@ -145,6 +170,8 @@ int session_end(struct session *s, int status, int *ret_exit, struct error *err)
     }
     if (opened)
         wait_for_ranks(s, status == 0 && !s->finished ? 0.8 : 3);
+    if (s->folder && s->engine && !s->setup->lockstep)
+        checkpoints_clear(s->setup->dir, engine_ledger(s->engine));
     *ret_exit = status != 0 ? error_exit_status(status) : s->finished ? 0 : SESSION_RESUMABLE;
     if (s->journal) {
         int closed = journal_close(s->journal, status == 0 ? err : NULL);

@@ -39,18 +39,28 @@ void stop_init(struct stop *s, double limit, const struct clock *clock)
 {
     const char *source;
     double now = clock_now(clock), left;
-    *s = (struct stop){.at = INFINITY};
+    *s = (struct stop){.at = INFINITY, .end = INFINITY};
     if (limit > 0) {
         s->at = now + limit;
         snprintf(s->limit, sizeof s->limit, "the time limit is reached");
     }
     if (!job_end_find(clock_wall(clock), &left, &source))
         return;
+    s->end = now + left;
     double at = now + left - fmin(30, left / 10);
     if (left > 0 && at < s->at) {
         s->at = at;
         snprintf(s->limit, sizeof s->limit, "the end of the batch job is near");
     }
+}
+
+double stop_grace(const struct stop *s, double most, bool alone,
+                  const struct clock *clock)
+{
+    double left = (s->end - clock_now(clock)) / 2;
+    if (stop_signal == SIGTERM || stop_signal == SIGINT)
+        most = fmin(most, alone ? 1 : 0.5);
+    return fmax(0, fmin(most, left));
 }
 
 const char *stop_reason(const struct stop *s, const struct clock *clock)

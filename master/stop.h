@@ -10,6 +10,7 @@
 
 struct stop {
     double at; /* monotonic time of the limit; INFINITY: none */
+    double end;     /* of the batch job, likewise */
     char limit[64]; /* which limit that is, for people */
 };
 
@@ -21,5 +22,10 @@ void stop_init(struct stop *s, double limit, const struct clock *clock);
 /* Why to stop now, or NULL. Borrowed, static. */
 const char *stop_reason(const struct stop *s, const struct clock *clock);
 bool stop_signalled(void);
+/* Seconds that may be spent on saving states now, of `most`: what a signal that is soon
+ * followed by SIGKILL leaves (SIGTERM and SIGINT: half a second, under mpirun, or one),
+ * and, when the end of the job is known, at most half of what is left. */
+double stop_grace(const struct stop *s, double most, bool alone,
+                  const struct clock *clock);
 
 #endif

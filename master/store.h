@@ -36,7 +36,7 @@
 #include "master/ledger.h"
 
 /* 2: column kernels of /trials, attribute kernels of /meta. Older ones are read. */
-enum { STORE_VERSION = 2 };
+enum { STORE_VERSION = 3 };
 
 struct snapshot {
     struct config config;

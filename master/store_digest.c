@@ -57,6 +57,8 @@ static void put_trial(const struct trial *t, const struct store_digest_kernels *
     bytes_put_u16(out, t->attempts);
     bytes_put_u32(out, (uint32_t)t->worker);
     bytes_put_u32(out, (uint32_t)t->slot);
+    bytes_put_u32(out, t->saved_epochs);
+    bytes_put_f64(out, t->saved_seconds);
 }
 
 static void put_scalars(const struct state *s, struct bytes *out)

@@ -14,7 +14,8 @@
  *   u64 count, then that many trials in the order of their ids: u8 state, u8 arm,
  *   u8 kernels (0: none, else number in the list from 1), u32 same_as + 1 (0: none),
  *   f64 val_accuracy, seconds, finished_at, u64 hash_low, hash_high; where the state is
- *   queued, running or waiting also u16 attempts, i32 worker, i32 slot;
+ *   queued, running or waiting also u16 attempts, i32 worker, i32 slot, u32 saved_epochs,
+ *   f64 saved_seconds;
  *   u64 and u64 (low, high) XXH3-128 of all bytes before.
  * A string is u32 length and bytes. */
 #ifndef ARCHWAY_MASTER_STORE_DIGEST_H
@@ -24,16 +25,16 @@
 #include "master/store.h"
 #include "master/store_file.h"
 
-enum { STORE_DIGEST_VERSION = 1 };
+enum { STORE_DIGEST_VERSION = 2 };
 
 /* Write that of a snapshot to folder DIR, in place of the last one. mark: that of the
  * snapshot's file. Blocking. On failure none is left that could be taken for it. */
 int store_digest_write(const char *dir, const struct snapshot *s,
                        struct store_file_mark mark, struct error *err);
 /* The bytes of a file that shall be the digest of the snapshot with this mark. Its trials
- * have states, metrics, times and hashes, and those in flight attempts and places; its
- * state has only the scalars. ERROR_INPUT or ERROR_CORRUPT when it is not. Caller frees
- * with snapshot_fini. */
+ * have states, metrics, times and hashes, and those in flight attempts, places and what
+ * is saved of them; its state has only the scalars. ERROR_INPUT or ERROR_CORRUPT when it
+ * is not. Caller frees with snapshot_fini. */
 int store_digest_decode(const uint8_t *data, size_t size, struct store_file_mark mark,
                         struct snapshot *ret, struct error *err);
 

@@ -24,7 +24,7 @@ struct store_digest_kernels {
     char names[STORE_DIGEST_KERNELS][TRIAL_KERNELS];
 };
 
-/* Does a trial in this state have attempts and a place in its row? */
+/* Does a trial in this state have attempts, a place and a saved state in its row? */
 static inline bool store_digest_in_flight(unsigned state)
 {
     return state == TRIAL_QUEUED || state == TRIAL_RUNNING || state == TRIAL_WAITING;

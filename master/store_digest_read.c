@@ -102,6 +102,8 @@ static int get_trial(struct bytes_reader *in, const struct store_digest_kernels 
         t.attempts = bytes_get_u16(in);
         t.worker = (int32_t)bytes_get_u32(in);
         t.slot = (int32_t)bytes_get_u32(in);
+        t.saved_epochs = bytes_get_u32(in);
+        t.saved_seconds = fmax(0, bytes_get_f64(in));
     }
     if (in->failed || number > kernels->count)
         return damaged(err);

@@ -88,7 +88,9 @@ static struct trial row_trial(const struct store_trial_row *row)
                       .params = row->params,
                       .flops = row->flops,
                       .proposed_at = row->proposed_at,
-                      .finished_at = row->finished_at};
+                      .finished_at = row->finished_at,
+                      .saved_seconds = row->saved_seconds > 0 ? row->saved_seconds : 0,
+                      .saved_epochs = row->saved_epochs};
     snprintf(t.kernels, sizeof t.kernels, "%.*s", TRIAL_KERNELS - 1, row->kernels);
     return t;
 }

@@ -52,6 +52,8 @@ static const struct store_column trial_columns[] = {
     COLUMN(store_trial_row, finished_at, COLUMN_F64),
     COLUMN(store_trial_row, reason, COLUMN_TEXT),
     COLUMN_SINCE(store_trial_row, kernels, COLUMN_KERNELS, 2),
+    COLUMN_SINCE(store_trial_row, saved_epochs, COLUMN_U32, 3),
+    COLUMN_SINCE(store_trial_row, saved_seconds, COLUMN_F64, 3),
     {NULL, COLUMN_U16, 0, 0}};
 
 static const struct store_column curve_columns[] = {

@@ -46,6 +46,8 @@ struct store_trial_row {
     uint16_t depth, attempts;
     uint8_t state, arm, failure, kind;
     char kernels[TRIAL_KERNELS];
+    double saved_seconds;
+    uint32_t saved_epochs;
 };
 struct store_curve_row {
     uint64_t trial;

@@ -57,6 +57,8 @@ static void fill_trial(struct store_trial_row *row, const struct trial *t)
         .log_probability = t->log_probability,
         .proposed_at = t->proposed_at,
         .finished_at = t->finished_at,
+        .saved_seconds = t->saved_seconds,
+        .saved_epochs = t->saved_epochs,
         .epochs = t->epoch_count,
         .policy_version = t->policy_version,
         .worker = t->worker,

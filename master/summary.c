@@ -101,6 +101,18 @@ int summary_format(struct engine *e, const char *dir, struct text *out, struct e
     return out->failed ? error_set(err, ERROR_SYSTEM, "no memory for the summary") : 0;
 }
 
+void summary_kept(const struct config *config, const struct trial *t, char *text,
+                  size_t size)
+{
+    char of[32] = "";
+    if (config->trainer.command_count == 0)
+        snprintf(of, sizeof of, " of %d", config->trainer.builtin.epochs);
+    text[0] = '\0';
+    if (t->saved_seconds > 0)
+        snprintf(text, size, "%s at epoch %u%s",
+                 t->state == TRIAL_RUNNING ? "saved" : "suspended", t->saved_epochs, of);
+}
+
 static json_t *real_or_null(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();
@@ -142,6 +154,11 @@ json_t *summary_trial_json(const struct space *space, const struct trial *t)
     json_object_set_new(o, "seed", json_integer((json_int_t)t->seed));
     json_object_set_new(o, "same_as",
                         t->same_as >= 0 ? json_integer(t->same_as) : json_null());
+    json_object_set_new(o, "saved",
+                        t->saved_seconds > 0
+                            ? json_pack("{s:i, s:f}", "epochs", (int)t->saved_epochs,
+                                        "seconds", t->saved_seconds)
+                            : json_null());
     if (t->reason)
         json_object_set_new(o, "reason", json_string(t->reason));
     json_object_set_new(o, "architecture", space_to_json(space, t->architecture));

@@ -18,6 +18,10 @@ void summary_hours(struct engine *e, struct text *out);
 int summary_top(struct engine *e, int most, uint64_t *ids);
 /* A trial with its architecture, for export and DIR/best. New reference; NULL when memory
  * is gone. */
+/* "suspended at epoch 3 of 20", of a trial that goes on from a saved state; "" for
+ * others. */
+void summary_kept(const struct config *config, const struct trial *t, char *text,
+                  size_t size);
 json_t *summary_trial_json(const struct space *space, const struct trial *t);
 
 #endif

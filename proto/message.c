@@ -13,13 +13,15 @@
 const char *message_name(int type)
 {
     static const char *const names[] = {
-        [MESSAGE_HELLO] = "HELLO",       [MESSAGE_WELCOME] = "WELCOME",
-        [MESSAGE_READY] = "READY",       [MESSAGE_TASK] = "TASK",
-        [MESSAGE_CANCEL] = "CANCEL",     [MESSAGE_PROGRESS] = "PROGRESS",
-        [MESSAGE_RESULT] = "RESULT",     [MESSAGE_HEARTBEAT] = "HEARTBEAT",
-        [MESSAGE_STOP] = "STOP",         [MESSAGE_BYE] = "BYE",
+        [MESSAGE_HELLO] = "HELLO",         [MESSAGE_WELCOME] = "WELCOME",
+        [MESSAGE_READY] = "READY",         [MESSAGE_TASK] = "TASK",
+        [MESSAGE_CANCEL] = "CANCEL",       [MESSAGE_PROGRESS] = "PROGRESS",
+        [MESSAGE_RESULT] = "RESULT",       [MESSAGE_HEARTBEAT] = "HEARTBEAT",
+        [MESSAGE_STOP] = "STOP",           [MESSAGE_BYE] = "BYE",
+        [MESSAGE_SUSPEND] = "SUSPEND",     [MESSAGE_CHECKPOINT] = "CHECKPOINT",
+        [MESSAGE_SUSPENDED] = "SUSPENDED",
     };
-    if (type < MESSAGE_HELLO || type > MESSAGE_BYE)
+    if (type < MESSAGE_HELLO || type > MESSAGE_SUSPENDED)
         return "unknown";
     return names[type];
 }
@@ -110,6 +112,7 @@ static void put_task(struct bytes *out, const struct message_task *t)
     put_i32(out, t->slot);
     bytes_put_u8(out, t->kind);
     bytes_put_f64(out, t->timeout);
+    bytes_put_f64(out, t->spent);
     put_text(out, t->architecture, MESSAGE_MAX_JSON);
     put_text(out, t->hyperparameters, MESSAGE_MAX_JSON);
 }
@@ -141,6 +144,17 @@ static void put_result(struct bytes *out, const struct message_result *r)
         put_epoch(out, &r->epochs[i]);
     put_cut_text(out, r->reason, TRIAL_REASON - 1);
     put_text(out, r->kernels, sizeof r->kernels - 1);
+}
+
+static void put_checkpoint(struct bytes *out, const struct message_checkpoint *c)
+{
+    bytes_put_u64(out, c->trial);
+    put_i32(out, c->attempt);
+    put_i32(out, c->slot);
+    bytes_put_u8(out, c->what);
+    bytes_put_u32(out, c->epoch);
+    bytes_put_f64(out, c->seconds);
+    put_cut_text(out, c->reason, sizeof c->reason - 1);
 }
 
 static void put_payload(struct bytes *out, const struct message *m)
@@ -175,7 +189,12 @@ static void put_payload(struct bytes *out, const struct message *m)
     case MESSAGE_BYE:
         put_cut_text(out, m->bye.reason, sizeof m->bye.reason - 1);
         break;
+    case MESSAGE_CHECKPOINT:
+        put_checkpoint(out, &m->checkpoint);
+        break;
     case MESSAGE_READY:
+    case MESSAGE_SUSPEND:
+    case MESSAGE_SUSPENDED:
         break;
     }
 }

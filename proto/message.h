@@ -14,8 +14,12 @@
  *   agent  -> master  RESULT     an attempt is over, one way or another
  *   agent  -> master  HEARTBEAT  every run.heartbeat seconds
  *   master -> agent   HEARTBEAT  likewise, so that agents notice a dead master
- *   master -> agent   STOP       kill all trainers, say BYE, end; was any rank lost?
- *   agent  -> master  BYE        nothing runs here any more; reason when it is an error
+ *   agent  -> master  CHECKPOINT what became of the state of a trial; when it is
+ *                                "suspended", the attempt is over and no RESULT follows
+ *   master -> agent   SUSPEND    STOP is near: have running trials saved where trainers
+ * can agent  -> master  SUSPENDED  what could be saved is; nothing more is started master
+ * -> agent   STOP       kill all trainers, say BYE, end; was any rank lost? agent  ->
+ * master  BYE        nothing runs here any more; reason when it is an error
  */
 #ifndef ARCHWAY_PROTO_MESSAGE_H
 #define ARCHWAY_PROTO_MESSAGE_H
@@ -28,7 +32,7 @@
 #include "common/trial.h"
 
 enum {
-    MESSAGE_VERSION = 2,
+    MESSAGE_VERSION = 3,
     MESSAGE_HEADER = 12, /* bytes of a frame before its payload */
     MESSAGE_MAX_SLOTS = 1024,
     MESSAGE_TEXT = 256,
@@ -37,8 +41,19 @@ enum {
 };
 
 enum message_type {
-    MESSAGE_HELLO = 1, MESSAGE_WELCOME, MESSAGE_READY, MESSAGE_TASK, MESSAGE_CANCEL,
-    MESSAGE_PROGRESS, MESSAGE_RESULT, MESSAGE_HEARTBEAT, MESSAGE_STOP, MESSAGE_BYE
+    MESSAGE_HELLO = 1,
+    MESSAGE_WELCOME,
+    MESSAGE_READY,
+    MESSAGE_TASK,
+    MESSAGE_CANCEL,
+    MESSAGE_PROGRESS,
+    MESSAGE_RESULT,
+    MESSAGE_HEARTBEAT,
+    MESSAGE_STOP,
+    MESSAGE_BYE,
+    MESSAGE_SUSPEND,
+    MESSAGE_CHECKPOINT,
+    MESSAGE_SUSPENDED
 };
 
 struct message_hello {
@@ -71,6 +86,7 @@ struct message_task {
     int32_t attempt, slot;
     uint8_t kind;
     double timeout;        /* seconds */
+    double spent; /* training time behind the state of it that was saved; 0: none */
     char *architecture;    /* JSON, see space_to_json; owned after decode */
     char *hyperparameters; /* JSON object that overrides trainer keys; owned after decode */
 };
@@ -93,6 +109,15 @@ struct message_result {
     char kernels[TRIAL_KERNELS]; /* that trained; "": the trainer did not say */
 };
 
+struct message_checkpoint {
+    uint64_t trial;
+    int32_t attempt, slot;
+    uint8_t what;   /* enum trial_checkpoint */
+    uint32_t epoch; /* that are over */
+    double seconds; /* training time of the trial behind it, all attempts together */
+    char reason[MESSAGE_TEXT]; /* refused: why; else "" */
+};
+
 struct message_heartbeat {
     int32_t busy_slots;
     int32_t slot_count;
@@ -107,6 +132,7 @@ struct message {
         struct message_progress progress;
         struct message_result result;
         struct message_heartbeat heartbeat;
+        struct message_checkpoint checkpoint;
         struct {
             uint64_t trial;
             int32_t attempt;

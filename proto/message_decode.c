@@ -154,6 +154,18 @@ static void get_welcome(struct decoder *d, struct message_welcome *w)
     }
 }
 
+/* Never negative, never NAN. */
+static double get_seconds(struct decoder *d, const char *field)
+{
+    double v = bytes_get_f64(&d->in);
+    if (check_read(d, field) && !(v >= 0)) {
+        error_set(d->err, ERROR_PEER, "message %s: %s is %g, allowed is 0 and more",
+                  d->message, field, v);
+        d->failed = true;
+    }
+    return d->failed ? 0 : v;
+}
+
 static void get_task(struct decoder *d, struct message_task *t)
 {
     t->trial = get_trial(d);
@@ -162,12 +174,8 @@ static void get_task(struct decoder *d, struct message_task *t)
     t->slot = get_slot(d);
     t->kind = (uint8_t)within(d, "kind", bytes_get_u8(&d->in), TRIAL_TRAIN_CHILD,
                               TRIAL_TRAIN_CHILD);
-    t->timeout = bytes_get_f64(&d->in);
-    if (check_read(d, "timeout") && !(t->timeout >= 0)) {
-        error_set(d->err, ERROR_PEER, "message TASK: timeout is %g, allowed is 0 and more",
-                  t->timeout);
-        d->failed = true;
-    }
+    t->timeout = get_seconds(d, "timeout");
+    t->spent = get_seconds(d, "spent");
     t->architecture = get_text_dup(d, "architecture", MESSAGE_MAX_JSON);
     t->hyperparameters = get_text_dup(d, "hyperparameters", MESSAGE_MAX_JSON);
 }
@@ -198,6 +206,18 @@ static void get_result(struct decoder *d, struct message_result *r)
         get_epoch(d, &r->epochs[i]);
     r->reason = get_text_dup(d, "reason", TRIAL_REASON - 1);
     get_text(d, "kernels", r->kernels, sizeof r->kernels);
+}
+
+static void get_checkpoint(struct decoder *d, struct message_checkpoint *c)
+{
+    c->trial = get_trial(d);
+    c->attempt = get_attempt(d);
+    c->slot = get_slot(d);
+    c->what = (uint8_t)within(d, "what", bytes_get_u8(&d->in), CHECKPOINT_SAVED,
+                              CHECKPOINT_REFUSED);
+    c->epoch = (uint32_t)get_i32(d, "epoch", 0, TRIAL_MAX_EPOCHS);
+    c->seconds = get_seconds(d, "seconds");
+    get_text(d, "reason", c->reason, sizeof c->reason);
 }
 
 static void get_payload(struct decoder *d, struct message *m)
@@ -233,7 +253,12 @@ static void get_payload(struct decoder *d, struct message *m)
     case MESSAGE_BYE:
         get_text(d, "reason", m->bye.reason, sizeof m->bye.reason);
         break;
+    case MESSAGE_CHECKPOINT:
+        get_checkpoint(d, &m->checkpoint);
+        break;
     case MESSAGE_READY:
+    case MESSAGE_SUSPEND:
+    case MESSAGE_SUSPENDED:
         break;
     }
 }
@@ -255,7 +280,7 @@ static int open_frame(struct bytes_reader *in, struct decoder *d)
                          "message: version %u, this program speaks version %d: all ranks "
                          "must run the same archway",
                          version, MESSAGE_VERSION);
-    if (type < MESSAGE_HELLO || type > MESSAGE_BYE)
+    if (type < MESSAGE_HELLO || type > MESSAGE_SUSPENDED)
         return error_set(d->err, ERROR_PEER, "message: unknown type %u", type);
     d->message = message_name((int)type);
     if (size > WIRE_MAX_MESSAGE || size > bytes_left(in))

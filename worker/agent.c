@@ -104,6 +104,7 @@ void agent_free(struct agent *a)
     orphans_free(a->orphans);
     free(a->slots);
     free(a->log_folder);
+    free(a->checkpoint_folder);
     if (a->epoll >= 0)
         close(a->epoll);
     if (a->sigpipe_set)
@@ -125,6 +126,24 @@ static void make_log_folder(struct agent *a, const char *run_folder)
         free(a->log_folder);
         a->log_folder = NULL;
     }
+}
+
+/* RUN/checkpoints, which the master has made, when this node sees it. */
+static void find_checkpoint_folder(struct agent *a, const char *run_folder)
+{
+    if (!a->config.run.checkpoints || !run_folder || !run_folder[0] ||
+        asprintf(&a->checkpoint_folder, "%s/checkpoints", run_folder) < 0) {
+        a->checkpoint_folder = NULL;
+        return;
+    }
+    if (access(a->checkpoint_folder, W_OK | X_OK) == 0)
+        return;
+    log_message(LOG_WARNING,
+                "rank %d: cannot use '%s' on this node (%s): what is cut off here begins "
+                "anew",
+                a->wire->rank, a->checkpoint_folder, strerror(errno));
+    free(a->checkpoint_folder);
+    a->checkpoint_folder = NULL;
 }
 
 static void choose_command(struct agent *a)
@@ -153,13 +172,14 @@ static void settle(struct agent *a)
         .clock = a->options.clock,
         .argv = a->argv,
         .log_folder = a->log_folder,
+        .checkpoint_folder = a->checkpoint_folder,
         .cache = a->cache,
         .rank = a->wire->rank,
         .epoll = a->epoll,
         .rocm = a->machine.rocm,
         .start_timeout = patience > 0 ? patience : default_start_timeout,
         .alone = strcmp(a->wire->ops->name, "local") == 0,
-        .sink = {agent_sink_progress, agent_sink_result, a},
+        .sink = {agent_sink_progress, agent_sink_result, agent_sink_checkpoint, a},
     };
     chaos_parse(a->config.run.chaos, &a->settings.chaos, NULL);
 }
@@ -177,6 +197,7 @@ static int take_welcome(struct agent *a, const struct message_welcome *w,
     if (status)
         return status;
     make_log_folder(a, w->run_folder);
+    find_checkpoint_folder(a, w->run_folder);
     settle(a);
     a->slots = calloc((size_t)w->slot_count + 1, sizeof *a->slots);
     if (!a->slots)
@@ -217,13 +238,35 @@ static void stop(struct agent *a)
         slot_stop(a->slots[i]);
 }
 
+static void suspend(struct agent *a)
+{
+    if (a->state != AGENT_WORKING)
+        return;
+    a->suspending = true;
+    for (int i = 0; i < a->slot_count; i++)
+        slot_suspend(a->slots[i]);
+}
+
+/* Tell once that nothing is being saved any more. */
+static void report_suspended(struct agent *a)
+{
+    struct message m = {.type = MESSAGE_SUSPENDED};
+    if (!a->suspending || a->suspended || a->state != AGENT_WORKING)
+        return;
+    for (int i = 0; i < a->slot_count; i++)
+        if (slot_saves(a->slots[i]))
+            return;
+    a->suspended = true;
+    agent_post(a, &m);
+}
+
 static int take_message(struct agent *a, struct message *m, struct error *err)
 {
     switch (m->type) {
     case MESSAGE_WELCOME:
         return take_welcome(a, &m->welcome, err);
     case MESSAGE_TASK:
-        if (a->state >= AGENT_STOPPING)
+        if (a->state >= AGENT_STOPPING || a->suspending)
             return 0;
         if (m->task.slot < 0 || m->task.slot >= a->slot_count)
             refuse_task(a, &m->task);
@@ -235,6 +278,9 @@ static int take_message(struct agent *a, struct message *m, struct error *err)
             slot_cancel(a->slots[i], m->cancel.trial, m->cancel.attempt);
         return 0;
     case MESSAGE_HEARTBEAT:
+        return 0;
+    case MESSAGE_SUSPEND:
+        suspend(a);
         return 0;
     case MESSAGE_STOP:
         a->clean = m->stop.clean;
@@ -346,7 +392,8 @@ static void sweep(struct agent *a, double now)
 /* STOPPING -> LEAVING -> OVER as trainers and BYE go. */
 static void take_leave(struct agent *a, double now)
 {
-    if (now - a->interrupted_at >= interrupt_grace)
+    double grace = a->suspending ? a->config.run.checkpoint_grace : 0;
+    if (now - a->interrupted_at >= interrupt_grace + grace)
         stop(a);
     if (a->state == AGENT_STOPPING) {
         for (int i = 0; i < a->slot_count; i++)
@@ -390,6 +437,7 @@ int agent_step(struct agent *a, struct error *err)
     sweep(a, now);
     watch_master(a, now);
     beat(a, now);
+    report_suspended(a);
     take_leave(a, now);
     if (a->send_status) {
         *err = a->send_error;

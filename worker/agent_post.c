@@ -66,6 +66,12 @@ void agent_sink_progress(void *context, const struct message_progress *progress)
     agent_post(context, &m);
 }
 
+void agent_sink_checkpoint(void *context, const struct message_checkpoint *checkpoint)
+{
+    struct message m = {.type = MESSAGE_CHECKPOINT, .checkpoint = *checkpoint};
+    agent_post(context, &m);
+}
+
 void agent_sink_result(void *context, const struct message_result *result)
 {
     struct message m = {.type = MESSAGE_RESULT, .result = *result};

@@ -29,6 +29,7 @@ struct agent {
     struct config config;
     const char *argv[CONFIG_ARGS + 1];
     char *log_folder;
+    char *checkpoint_folder; /* NULL: no states are kept */
     char cache[CONFIG_PATH];
     struct slot_settings settings;
     struct slot **slots;
@@ -42,6 +43,7 @@ struct agent {
     double interrupted_at; /* NAN: not */
     double leave_by;
     bool clean; /* of STOP */
+    bool suspending, suspended; /* SUSPEND has come; was answered */
     struct orphans *orphans;
     double next_sweep; /* for what trainers left behind */
     unsigned ends_seen;
@@ -57,6 +59,7 @@ void agent_post_bye(struct agent *a, const char *reason);
 /* Of slots: context is the agent. */
 void agent_sink_progress(void *context, const struct message_progress *progress);
 void agent_sink_result(void *context, const struct message_result *result);
+void agent_sink_checkpoint(void *context, const struct message_checkpoint *checkpoint);
 /* Send what was collected. */
 int agent_flush(struct agent *a, struct error *err);
 

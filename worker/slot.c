@@ -121,12 +121,24 @@ static void append_complaints(struct slot *s, const char *reason, char *text, si
     text_repair_utf8(text);
 }
 
+/* It was asked for its state and did something else: the attempt is cut off, as it would
+ * have been without the question. */
+static void drop_unsaved(struct slot *s, const char *reason)
+{
+    log_message(LOG_WARNING, "rank %d slot %d: the state of trial %llu is not saved: %s",
+                s->settings->rank, s->index, (unsigned long long)s->first->task.trial,
+                reason);
+    slot_tasks_drop_first(s);
+}
+
 /* The first task failed with the process; without a task there is nobody to tell. */
 static void fail_first(struct slot *s, int failure, const char *reason)
 {
     char text[TRIAL_REASON];
     append_complaints(s, reason, text, sizeof text);
-    if (s->first)
+    if (slot_saves(s))
+        drop_unsaved(s, reason);
+    else if (s->first)
         slot_tasks_finish(s, failure, NAN, NAN, NAN, text);
     else if (!s->stopped)
         log_message(LOG_WARNING, "rank %d slot %d: %s", s->settings->rank, s->index,
@@ -318,7 +330,7 @@ static void check_task(struct slot *s, double now)
         return;
     if (t->cancelled && now >= t->kill_at) {
         slot_kill(s, kill_grace);
-    } else if (!t->cancelled && now >= t->started + t->task.timeout) {
+    } else if (!t->cancelled && now >= t->started + t->task.timeout - t->spent) {
         text_format_duration(t->task.timeout, limit, sizeof limit);
         snprintf(reason, sizeof reason, "no result within %s (run.trial_timeout)", limit);
         fail_and_kill(s, FAILURE_TIMEOUT, reason);
@@ -379,7 +391,7 @@ void slot_step(struct slot *s)
     double now = now_of(s);
     if (s->state == SLOT_READY)
         slot_chaos_step(s, now);
-    if (s->state == SLOT_WAITING && !s->stopped && now >= s->due)
+    if (s->state == SLOT_WAITING && !s->stopped && !s->suspending && now >= s->due)
         start(s, now);
     if (s->state == SLOT_ENDING || s->state == SLOT_KILLED)
         wait_for_end(s, now);
@@ -400,13 +412,13 @@ double slot_due(const struct slot *s)
     const struct slot_task *t = s->first;
     double due = s->due;
     if (s->state == SLOT_WAITING)
-        return s->stopped ? INFINITY : due;
+        return s->stopped || s->suspending ? INFINITY : due;
     if (s->state == SLOT_ENDING || s->state == SLOT_KILLED)
         return now_of(s) + reap_interval;
     if (s->state == SLOT_READY)
         due = INFINITY;
     if (s->state == SLOT_READY && t && !isnan(t->started))
-        due = t->cancelled ? t->kill_at : t->started + t->task.timeout;
+        due = t->cancelled ? t->kill_at : t->started + t->task.timeout - t->spent;
     return due < s->next_check ? due : s->next_check;
 }
 

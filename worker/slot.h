@@ -26,6 +26,7 @@ struct slot;
 struct slot_sink {
     void (*progress)(void *context, const struct message_progress *progress);
     void (*result)(void *context, const struct message_result *result);
+    void (*checkpoint)(void *context, const struct message_checkpoint *checkpoint);
     void *context;
 };
 
@@ -35,6 +36,7 @@ struct slot_settings {
     const struct clock *clock;
     const char *const *argv;  /* the trainer's command, ends with NULL */
     const char *log_folder;   /* or NULL */
+    const char *checkpoint_folder; /* of states of trials; or NULL */
     const char *cache;        /* folder of prepared data */
     int rank;
     int epoll;                /* descriptors are registered here, see SLOT_EVENT */
@@ -64,6 +66,10 @@ void slot_handle(struct slot *s, enum slot_stream stream);
 void slot_step(struct slot *s);
 /* When slot_step is due next if nothing happens; monotonic seconds or INFINITY. */
 double slot_due(const struct slot *s);
+/* Start nothing more, and ask the trainer for the state of what runs, if it can save it.
+ * What goes wrong with the attempt from now on is not its failure. */
+void slot_suspend(struct slot *s);
+bool slot_saves(const struct slot *s); /* it was asked and has not answered */
 /* End the process and start no other; tasks are dropped without a result. */
 void slot_stop(struct slot *s);
 bool slot_gone(const struct slot *s); /* no process */

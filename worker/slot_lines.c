@@ -18,6 +18,7 @@ static bool take_ready(struct slot *s, const struct trainer_line *line, struct e
     }
     s->state = SLOT_READY;
     memcpy(s->kernels, line->kernels, sizeof s->kernels);
+    s->checkpoints = line->checkpoints;
     s->ahead = line->queue < 0 ? 0 : line->queue;
     if (s->ahead > SLOT_AHEAD_MAX)
         s->ahead = SLOT_AHEAD_MAX;
@@ -127,6 +128,44 @@ static bool take_result(struct slot *s, struct slot_task *t,
     return true;
 }
 
+/* Is it the time for such a word? */
+static bool check_checkpoint(const struct slot_task *t, const struct trainer_line *line,
+                             struct error *err)
+{
+    const char *name = trial_checkpoint_name(line->checkpoint);
+    bool first = line->checkpoint >= CHECKPOINT_CONTINUED;
+    if (!t->kept)
+        error_set(err, ERROR_PEER,
+                  "the trainer said \"%s\" of a trial whose state has no place", name);
+    else if (first && t->epoch_count > 0)
+        error_set(err, ERROR_PEER, "the trainer said \"%s\" after epoch %u", name,
+                  t->epoch_count);
+    else if (line->checkpoint == CHECKPOINT_SUSPENDED && !t->asked)
+        error_set(err, ERROR_PEER, "the trainer suspended a trial that was not to stop");
+    else
+        return true;
+    return false;
+}
+
+static bool take_checkpoint(struct slot *s, struct slot_task *t,
+                            const struct trainer_line *line, struct error *err)
+{
+    if (t->cancelled)
+        return true;
+    if (!check_checkpoint(t, line, err))
+        return false;
+    double seconds = line->seconds;
+    if (line->checkpoint == CHECKPOINT_CONTINUED) {
+        t->spent = seconds >= 0 && seconds < INFINITY ? seconds : t->task.spent;
+        seconds = t->spent;
+    }
+    slot_tasks_checkpoint(s, line->checkpoint, line->epoch, seconds, line->reason);
+    if (line->checkpoint == CHECKPOINT_SUSPENDED)
+        slot_tasks_drop_first(s);
+    s->failures = 0;
+    return true;
+}
+
 static bool take_line(struct slot *s, const char *text, size_t size, struct error *err)
 {
     struct trainer_line line;
@@ -146,10 +185,8 @@ static bool take_line(struct slot *s, const char *text, size_t size, struct erro
                   s->sent ? " while another was its turn" : ", which it was not given");
         return false;
     }
-    if (line.type == TRAINER_CHECKPOINT) {
-        error_set(err, ERROR_PEER, "the trainer spoke of a checkpoint, and was given none");
-        return false;
-    }
+    if (line.type == TRAINER_CHECKPOINT)
+        return take_checkpoint(s, t, &line, err);
     return line.type == TRAINER_PROGRESS ? take_progress(s, t, &line, err)
                                          : take_result(s, t, &line, err);
 }

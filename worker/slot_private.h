@@ -19,6 +19,9 @@ struct slot_task {
     struct slot_task *next;
     struct message_task task; /* strings owned */
     bool sent, cancelled;
+    bool kept;      /* the trainer knows a file for its state */
+    bool asked;     /* for its state: the run stops */
+    double spent;   /* training time of earlier attempts that it goes on from */
     bool struck;    /* by chaos, or spared */
     double started; /* it is the trainer's first since then; NAN: not yet */
     double kill_at; /* cancelled: the trainer has to react by then */
@@ -44,6 +47,8 @@ struct slot {
     double next_check; /* look whether it lives and how much memory it has */
     int failures;      /* ends in a row without a result between */
     char kernels[TRIAL_KERNELS]; /* as the trainer said when it got ready */
+    bool checkpoints;            /* the trainer can save states */
+    bool suspending;             /* send no more tasks */
     int ahead;                   /* tasks the trainer takes beyond the running one */
     int sent;                    /* tasks it has */
     struct slot_task *first;     /* in order; those that are sent come first */
@@ -59,6 +64,11 @@ void slot_tasks_unsend(struct slot *s);
 /* The sent task that a line may be about: the first, or one behind cancelled ones, which are
  * then forgotten; NULL when the trainer may not speak of it now. */
 struct slot_task *slot_tasks_find(struct slot *s, uint64_t trial, int attempt);
+/* Training time of the first task so far, all its attempts together. */
+double slot_tasks_seconds(const struct slot *s);
+/* What became of the state of the first task. NAN for seconds: as measured here. */
+void slot_tasks_checkpoint(struct slot *s, int what, uint32_t epoch, double seconds,
+                           const char *reason);
 /* The first task runs from now on, unless it did already. */
 void slot_tasks_begin(struct slot *s, double now);
 /* Epoch `epoch` of a curve, filling up what was left out with NAN; false when memory is

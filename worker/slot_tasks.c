@@ -5,9 +5,13 @@
 #include "worker/slot_private.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/log.h"
+#include "common/text.h"
 #include "proto/trainer_protocol.h"
 
 static const double cancel_grace = 2; /* seconds to react to a cancel */
@@ -52,7 +56,8 @@ void slot_tasks_unsend(struct slot *s)
             continue;
         }
         t->sent = false;
-        t->struck = false;
+        t->struck = t->kept = t->asked = false;
+        t->spent = 0;
         t->started = NAN;
         t->epoch_count = 0;
         link = &t->next;
@@ -151,6 +156,52 @@ bool slot_task_put_epoch(struct slot_task *t, uint32_t epoch,
     return true;
 }
 
+double slot_tasks_seconds(const struct slot *s)
+{
+    const struct slot_task *t = s->first;
+    if (!t || isnan(t->started))
+        return 0;
+    return t->spent + clock_now(s->settings->clock) - t->started;
+}
+
+static void tell_checkpoint(struct slot *s, const struct slot_task *t, int what,
+                            uint32_t epoch, double seconds, const char *reason)
+{
+    struct message_checkpoint m = {.trial = t->task.trial,
+                                   .attempt = t->task.attempt,
+                                   .slot = s->index,
+                                   .what = (uint8_t)what,
+                                   .epoch = epoch,
+                                   .seconds = seconds};
+    snprintf(m.reason, sizeof m.reason, "%s", reason);
+    text_repair_utf8(m.reason);
+    s->settings->sink.checkpoint(s->settings->sink.context, &m);
+}
+
+void slot_tasks_checkpoint(struct slot *s, int what, uint32_t epoch, double seconds,
+                           const char *reason)
+{
+    if (!(seconds >= 0 && seconds < INFINITY))
+        seconds = slot_tasks_seconds(s);
+    tell_checkpoint(s, s->first, what, epoch, seconds, reason);
+}
+
+void slot_suspend(struct slot *s)
+{
+    struct slot_task *t = s->first;
+    s->suspending = true;
+    if (s->state != SLOT_READY || !t || !t->sent || t->cancelled || !t->kept || t->asked)
+        return;
+    char *line = trainer_encode_checkpoint(t->task.trial, t->task.attempt);
+    t->asked = line && line_writer_put(&s->to, line);
+    free(line);
+}
+
+bool slot_saves(const struct slot *s)
+{
+    return s->first && s->first->asked;
+}
+
 void slot_tasks_tell(struct slot *s, int failure, double seconds, double params,
                      double flops, const char *reason)
 {
@@ -158,7 +209,7 @@ void slot_tasks_tell(struct slot *s, int failure, double seconds, double params,
     if (!t || t->cancelled)
         return;
     if (!(seconds >= 0 && seconds < INFINITY))
-        seconds = isnan(t->started) ? 0 : clock_now(s->settings->clock) - t->started;
+        seconds = slot_tasks_seconds(s);
     struct message_result result = {.trial = t->task.trial,
                                     .attempt = t->task.attempt,
                                     .slot = s->index,
@@ -183,24 +234,56 @@ void slot_tasks_finish(struct slot *s, int failure, double seconds, double param
     slot_tasks_begin(s, clock_now(s->settings->clock));
 }
 
+/* The file of a task's state; NULL where none is kept. Caller frees. */
+static char *state_file(const struct slot *s, const struct slot_task *t)
+{
+    char *path = NULL;
+    if (!s->checkpoints || !s->settings->checkpoint_folder ||
+        asprintf(&path, "%s/%llu", s->settings->checkpoint_folder,
+                 (unsigned long long)t->task.trial) < 0)
+        return NULL;
+    return path;
+}
+
+/* A trial that should go on from a state begins anew where that is not seen. */
+static void miss_state(struct slot *s, const struct slot_task *t, const char *path)
+{
+    static const char reason[] = "there is no state of it to be seen on this node";
+    if (!(t->task.spent > 0) || (path && access(path, F_OK) == 0))
+        return;
+    log_message(LOG_WARNING, "rank %d slot %d: trial %llu begins anew: %s",
+                s->settings->rank, s->index, (unsigned long long)t->task.trial, reason);
+    tell_checkpoint(s, t, CHECKPOINT_REFUSED, 0, 0, reason);
+}
+
+static bool send_task(struct slot *s, struct slot_task *t)
+{
+    char *path = state_file(s, t);
+    const struct trainer_checkpoint state = {path,
+                                             s->settings->config->run.checkpoint_every};
+    miss_state(s, t, path);
+    char *line =
+        trainer_encode_task(t->task.trial, t->task.attempt, t->task.seed,
+                            t->task.architecture, t->task.hyperparameters, &state);
+    bool ok = line && line_writer_put(&s->to, line);
+    free(line);
+    t->kept = path != NULL;
+    t->sent = ok;
+    s->sent += ok;
+    free(path);
+    return ok;
+}
+
 bool slot_tasks_send(struct slot *s, double now)
 {
     struct slot_task *t = s->first;
-    if (s->sent > s->ahead)
+    if (s->sent > s->ahead || s->suspending)
         return true;
     while (t && t->sent)
         t = t->next;
-    for (; t && s->sent <= s->ahead; t = t->next) {
-        char *line =
-            trainer_encode_task(t->task.trial, t->task.attempt, t->task.seed,
-                                t->task.architecture, t->task.hyperparameters, NULL);
-        bool ok = line && line_writer_put(&s->to, line);
-        free(line);
-        if (!ok)
+    for (; t && s->sent <= s->ahead; t = t->next)
+        if (!send_task(s, t))
             return false;
-        t->sent = true;
-        s->sent++;
-    }
     slot_tasks_begin(s, now);
     return true;
 }

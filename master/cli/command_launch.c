@@ -106,8 +106,8 @@ const struct command command_launch = {
         "and "
         "SIGUSR1 stop the run in order. The status is 75 when it can be resumed, and 1 "
         "when "
-        "three sessions in a row brought not one trial, so that a job that queues itself "
-        "again does not do so for ever.",
+        "three sessions in a row brought not one trial and none further, so that a job "
+        "that queues itself again does not do so for ever.",
     .example = "archway launch config.yaml --run first -- -n 9 --map-by slot:PE=4",
     .least = 1,
     .most = COMMAND_MAX_POSITIONAL - 1,

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "master/run_folder.h"
+#include "master/summary.h"
 
 enum { ARCHITECTURE_TEXT = 8192, RANKS_MOST = 1 << 24 };
 
@@ -91,6 +92,27 @@ static void show_attempt(const json_t *event, struct text *out)
                   *text_of(event, "reason") ? text_of(event, "reason") : "no reason");
 }
 
+static void show_checkpoint(const json_t *event, struct text *out)
+{
+    if (strcmp(text_of(event, "event"), "checkpoint") != 0)
+        return;
+    append_moment(event, out);
+    text_append(out, "%s", text_of(event, "status"));
+    if (*text_of(event, "reason"))
+        text_append(out, ", begins anew: ");
+    else
+        text_append(out, " at epoch %lld on rank %lld slot %lld\n",
+                    number_of(event, "epoch"), number_of(event, "worker"),
+                    number_of(event, "slot"));
+    append_reason(out, text_of(event, "reason"));
+}
+
+static void show_trial_event(const json_t *event, struct text *out)
+{
+    show_attempt(event, out);
+    show_checkpoint(event, out);
+}
+
 static void append_origin(const struct explain *x, const struct trial *t,
                           struct text *out)
 {
@@ -112,7 +134,8 @@ static uint64_t count_ahead(const struct ledger *l, const struct trial *t)
     uint64_t ahead = 0;
     for (uint64_t id = 0; id < ledger_count(l); id++) {
         const struct trial *o = ledger_trial(l, id);
-        bool retry = o->attempts > 0, mine = t->attempts > 0;
+        bool retry = o->attempts > 0 || o->saved_seconds > 0;
+        bool mine = t->attempts > 0 || t->saved_seconds > 0;
         ahead +=
             o->state == TRIAL_QUEUED && o != t && (retry != mine ? retry : o->id < t->id);
     }
@@ -123,8 +146,13 @@ static void append_queued(const struct explain *x, const struct trial *t,
                           struct text *out)
 {
     const struct run_status *s = x->status;
-    text_append(out,
-                "waits for %s: ", t->attempts > 0 ? "its next attempt" : "a free slot");
+    char kept[80];
+    summary_kept(engine_config(x->engine), t, kept, sizeof kept);
+    if (*kept)
+        text_append(out, "%s, continues from there: ", kept);
+    else
+        text_append(
+            out, "waits for %s: ", t->attempts > 0 ? "its next attempt" : "a free slot");
     if (s->state != RUN_RUNNING)
         text_append(out, "the run is %s; archway resume %s goes on with it\n",
                     run_state_name(s->state), x->dir);
@@ -136,6 +164,22 @@ static void append_queued(const struct explain *x, const struct trial *t,
                     t->attempts > 0 ? ", and it prefers another node than the last" : "");
 }
 
+static void append_running_trial(const struct explain *x, const struct trial *t,
+                                 struct text *out)
+{
+    bool live = x->status->state == RUN_RUNNING;
+    char kept[80];
+    summary_kept(engine_config(x->engine), t, kept, sizeof kept);
+    text_append(out, "attempt %u %s on rank %d slot %d", t->attempts,
+                live ? "runs" : "was cut off", t->worker, t->slot);
+    if (*kept)
+        text_append(out, ", %s", kept);
+    if (!live)
+        text_append(out, " when the run ended; resumed, it %s",
+                    *kept ? "goes on from there" : "is trained again");
+    text_append(out, "\n");
+}
+
 static void append_state(const struct explain *x, const struct trial *t, struct text *out)
 {
     switch (t->state) {
@@ -143,12 +187,7 @@ static void append_state(const struct explain *x, const struct trial *t, struct 
         append_queued(x, t, out);
         break;
     case TRIAL_RUNNING:
-        text_append(out,
-                    x->status->state == RUN_RUNNING
-                        ? "attempt %u runs on rank %d slot %d\n"
-                        : "attempt %u was cut off on rank %d slot %d when the run "
-                          "ended; resumed, it is trained again\n",
-                    t->attempts, t->worker, t->slot);
+        append_running_trial(x, t, out);
         break;
     case TRIAL_WAITING:
         text_append(out, "waits for trial %lld, which has the same architecture\n",
@@ -185,7 +224,7 @@ int explain_trial(const struct explain *x, uint64_t id, struct text *out,
     text_append(out, "trial %llu: ", (unsigned long long)id);
     append_state(x, t, out);
     append_origin(x, t, out);
-    read_log(x, "trial", (long long)id, show_attempt, out);
+    read_log(x, "trial", (long long)id, show_trial_event, out);
     return 0;
 }
 

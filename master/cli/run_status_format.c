@@ -9,6 +9,8 @@
 #include "master/kernel_uses.h"
 #include "master/summary.h"
 
+enum { KEPT_NAMED = 3 };
+
 static void format_state(const struct run_status *s, const char *dir, struct text *out)
 {
     text_append(out, "%s: ", dir);
@@ -155,12 +157,36 @@ static void format_times(const struct run_status *s, struct text *out)
     text_append(out, "\n");
 }
 
+/* Trials that go on from a saved state, the first of them by name. */
+static void format_kept(const struct run_status *s, struct engine *e, struct text *out)
+{
+    const struct ledger *l = engine_ledger(e);
+    uint64_t count = 0;
+    char kept[80];
+    for (uint64_t id = 0; id < ledger_count(l); id++) {
+        const struct trial *t = ledger_trial(l, id);
+        summary_kept(engine_config(e), t, kept, sizeof kept);
+        if (!*kept || (s->state == RUN_RUNNING && t->state == TRIAL_RUNNING))
+            continue;
+        if (count++ < KEPT_NAMED)
+            text_append(out, "%strial %llu %s", count == 1 ? "  kept        " : ", ",
+                        (unsigned long long)id, kept);
+    }
+    if (count > KEPT_NAMED)
+        text_append(out, " and %llu more", (unsigned long long)(count - KEPT_NAMED));
+    if (count > 0)
+        text_append(out, "%s\n",
+                    s->state == RUN_RUNNING ? ", to go on when a slot is free"
+                                            : ", to go on in the next session");
+}
+
 void run_status_format(const struct run_status *s, struct engine *e, const char *dir,
                        struct text *out)
 {
     format_state(s, dir, out);
     text_append(out, "\n");
     format_trials(s, out);
+    format_kept(s, e, out);
     format_results(s, e, out);
     if (s->progress.over > 0)
         format_rate(s, out);

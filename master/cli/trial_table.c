@@ -48,9 +48,10 @@ static int first_line(const char *reason, int width)
     return width > 8 && length > width - 8 ? width - 8 : length;
 }
 
-static void table_row(const struct space *space, const struct trial *t, int width,
+static void table_row(struct engine *e, const struct trial *t, int width,
                       struct text *out)
 {
+    char kept[80];
     char metric[24], reward[24], seconds[24], params[32], flops[32], state[40];
     char layers[ARCHITECTURE_TEXT];
     unsigned room = sizeof layers;
@@ -69,12 +70,15 @@ static void table_row(const struct space *space, const struct trial *t, int widt
         snprintf(state, sizeof state, "as %lld", (long long)t->same_as);
     else
         snprintf(state, sizeof state, "%s", trial_state_name(t->state));
-    space_describe(space, t->architecture, layers, room);
+    space_describe(engine_space(e), t->architecture, layers, room);
     text_append(out, "%6llu  %-7s  %-7s %8s %7s %8s %7s %7s  %s\n",
                 (unsigned long long)t->id, trial_arm_name(t->arm), state, metric, reward,
                 seconds, params, flops, layers);
     if (t->state == TRIAL_FAILED && t->reason)
         text_append(out, "%8s%.*s\n", "", first_line(t->reason, width), t->reason);
+    summary_kept(engine_config(e), t, kept, sizeof kept);
+    if (*kept)
+        text_append(out, "%8s%s\n", "", kept);
 }
 
 void trial_table(struct engine *e, const struct trial *const *list, size_t count, int width,
@@ -87,7 +91,7 @@ void trial_table(struct engine *e, const struct trial *const *list, size_t count
     text_append(out, "%6s  %-7s  %-7s %8s %7s %8s %7s %7s  %s\n", "trial", "arm", "state",
                 "metric", "reward", "seconds", "params", "flops", "layers");
     for (size_t i = 0; i < count; i++)
-        table_row(engine_space(e), list[i], width, out);
+        table_row(e, list[i], width, out);
 }
 
 void trial_failures(const struct trial *const *list, size_t count, struct text *out)
@@ -166,15 +170,19 @@ static void csv_row(const struct space *space, const struct trial *t, struct tex
         text_append(out, "%s%u", i ? " " : "", t->architecture->tokens[i]);
     text_append(out, ",");
     csv_text(t->kernels, out);
+    csv_whole(t->saved_seconds > 0, t->saved_epochs, out);
+    csv_number(t->saved_seconds > 0 ? t->saved_seconds : NAN, out);
     text_append(out, "\r\n");
 }
 
 void trial_csv(const struct space *space, const struct trial *const *list, size_t count,
                struct text *out)
 {
-    text_append(out, "trial,arm,state,metric,reward,seconds,params,flops,seed,attempts,worker,"
-                     "slot,policy_version,log_probability,epochs,same_as,failure,reason,"
-                     "proposed_at,finished_at,depth,layers,tokens,kernels\r\n");
+    text_append(out,
+                "trial,arm,state,metric,reward,seconds,params,flops,seed,attempts,worker,"
+                "slot,policy_version,log_probability,epochs,same_as,failure,reason,"
+                "proposed_at,finished_at,depth,layers,tokens,kernels,saved_epochs,"
+                "saved_seconds\r\n");
     for (size_t i = 0; i < count; i++)
         csv_row(space, list[i], out);
 }

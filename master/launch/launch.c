@@ -257,7 +257,9 @@ static int judge(struct launch *l, struct outcome *o)
     int idle = note_idle(l);
     if (o->status != RESUMABLE || idle < LAUNCH_IDLE)
         return o->status;
-    say("%d sessions in a row brought not one trial: given up; is the job too short?",
+    say("%d sessions in a row brought not one trial and none further: given up; is the "
+        "job "
+        "too short?",
         idle);
     return 1;
 }

@@ -43,7 +43,7 @@ int launch_run(const struct launch_setup *setup, int *ret_exit, struct error *er
 /* What a session has written to log.jsonl so far. */
 struct launch_log {
     long offset;     /* of what was not read yet */
-    long trials;     /* that ended in this session */
+    long trials; /* that ended in this session, or came further than where they went on */
     int lost;        /* ranks given up */
     int ranks[4096]; /* which; the first ones */
 };

@@ -15,13 +15,24 @@
 
 enum { PROBES = 32 }; /* at a time */
 
+/* A trial that takes longer than a session is brought on by its saved state. One that
+ * began anew, as it would again and again when states cannot be used, is not. */
+static bool came_further(const char *line)
+{
+    const char *at = strstr(line, ",\"seconds\":");
+    double seconds, before;
+    return strstr(line, ",\"event\":\"checkpoint\"") &&
+           strstr(line, ",\"status\":\"suspended\"") && at &&
+           sscanf(at, ",\"seconds\":%lf,\"before\":%lf", &seconds, &before) == 2 &&
+           before > 0 && seconds > before;
+}
+
 /* A line of log.jsonl. */
 static void take_line(const char *line, struct launch_log *log)
 {
     const char *rank = strstr(line, ",\"rank\":");
     int number;
-    if (strstr(line, ",\"event\":\"trial\""))
-        log->trials++;
+    log->trials += strstr(line, ",\"event\":\"trial\"") || came_further(line);
     if (!strstr(line, ",\"event\":\"rank_lost\"") || !rank ||
         sscanf(rank, ",\"rank\":%d", &number) != 1)
         return;

@@ -348,6 +348,10 @@ static void take_message(struct cohort *c, int rank, const struct message *m)
     case MESSAGE_CANCEL:
         take_cancel(c, rank, m->cancel.trial, m->cancel.attempt);
         break;
+    case MESSAGE_SUSPEND:
+        post(c, rank,
+             &(struct message){.type = MESSAGE_SUSPENDED}); /* nothing is saved */
+        break;
     case MESSAGE_STOP:
         take_stop(c, rank);
         break;

@@ -304,6 +304,179 @@ class Kills(RunCase):
         self.assert_same('a', 'b')
 
 
+class Checkpoints(BuiltinCase):
+    """What a stop or a kill cuts off goes on where it was, and the history is the same."""
+
+    def slow(self, *words, trials=6, extra='', **more):
+        return self.config('--sleep', '1000', '--epochs', '10', '--checkpoints', '--epochs-to',
+                           self.path('epochs'), *words, trials=trials, layers=2,
+                           extra='resources: {oversubscribe: true}\n' + extra, **more)
+
+    def epochs(self):
+        """(trial, epoch) of every epoch that was really run."""
+        with open(self.path('epochs'), encoding='utf-8') as file:
+            return [tuple(map(int, line.split())) for line in file]
+
+    def wait_for_epochs(self, count):
+        until = time.monotonic() + 30
+        while not os.path.exists(self.path('epochs')) or len(self.epochs()) < count:
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.02)
+
+    def calm(self, config):
+        self.archway('search', config, '--run', 'calm', '--quiet', '--slots', '2')
+        os.unlink(self.path('epochs'))
+
+    def states(self, run):
+        folder = self.path(run + '/checkpoints')
+        return sorted(os.listdir(folder)) if os.path.exists(folder) else []
+
+    def trial(self, run, number):
+        out, _ = self.archway('trials', run, '--format', 'json', '--curves')
+        return json.loads(out)[number]
+
+    def stop(self, config, process, run, number=signal.SIGTERM, status=75):
+        started = time.monotonic()
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, status, out + errors)
+        return time.monotonic() - started
+
+    def test_a_stopped_trial_goes_on(self):
+        config = self.slow('--save-sleep', '100')
+        self.calm(config)
+        search = ('search', config, '--run', 'run', '--quiet', '--slots', '2', '--set',
+                  'run.checkpoint_every=never')
+        process = self.start(*search)
+        self.wait_for_epochs(7)
+        self.assertLess(self.stop(config, process, 'run'), 5)
+        self.assertEqual(self.states('run'), ['0', '1'])
+        out, _ = self.archway('status', 'run')
+        self.assertRegex(out, 'trial 0 suspended at epoch [3-9], trial 1 suspended at epoch')
+        self.assertIn('to go on in the next session', out)
+        out, _ = self.archway('trials', 'run')
+        self.assertRegex(out, r'\n +suspended at epoch [3-9]\n')
+        out, _ = self.archway('explain', 'run', '1')
+        self.assertRegex(out, 'trial 1: suspended at epoch [3-9], continues from there')
+        self.archway('resume', 'run', '--quiet', '--slots', '2')
+        self.assertEqual(sorted(self.epochs()), [(t, e) for t in range(6)
+                                                 for e in range(1, 11)])
+        self.assert_same('calm', 'run')
+        self.assert_replays('run')
+        self.assertEqual(self.states('run'), [])
+        trial = self.trial('run', 0)
+        self.assertEqual(len(trial['curve']), 10)
+        self.assertTrue(all(row['val_accuracy'] for row in trial['curve']))
+        out, _ = self.archway('explain', 'run', '0')
+        self.assertRegex(out, r'(?s)suspended at epoch.*continued at epoch.*done')
+        for line in self.archway('trials', 'run', '--format', 'csv')[0].splitlines()[1:]:
+            self.assertEqual(line.split(',')[9], '1') # attempts: a suspended one is none
+
+    def test_over_ranks_and_by_the_clock(self):
+        config = self.slow(trials=12)
+        self.calm(config)
+        search = ('search', config, '--run', 'run', '--quiet', '--slots', '2', '--time-limit',
+                  '1.6s', '--set', 'run.checkpoint_every=never')
+        self.archway(*search, ranks=3, status=75)
+        stopped = self.states('run')
+        self.assertGreaterEqual(len(stopped), 3)
+        self.archway('resume', 'run', '--quiet', '--time-limit', 'none', ranks=3)
+        self.assertEqual(len(self.epochs()), len(set(self.epochs())))
+        self.assert_same('calm', 'run')
+        self.assert_replays('run')
+        self.assertEqual(self.states('run'), [])
+
+    def test_a_kill_costs_less_than_two_epochs_a_trial(self):
+        config = self.slow()
+        self.calm(config)
+        process = self.start('search', config, '--run', 'run', '--quiet', '--slots', '2',
+                             '--set', 'run.checkpoint_every=1s') # the fake one: every epoch
+        self.wait_for_epochs(9)
+        process.kill()
+        process.wait()
+        out, _ = self.archway('status', 'run')
+        self.assertRegex(out, 'trial 0 saved at epoch [3-9]')
+        self.archway('resume', 'run', '--quiet', '--slots', '2')
+        again = len(self.epochs()) - len(set(self.epochs()))
+        self.assertLessEqual(again, 2) # run, but not saved yet
+        self.assert_same('calm', 'run')
+        self.assert_replays('run')
+
+    def test_torn_and_foreign_states_are_begun_anew(self):
+        config = self.slow()
+        self.calm(config)
+        process = self.start('search', config, '--run', 'run', '--quiet', '--slots', '2')
+        self.wait_for_epochs(5)
+        self.stop(config, process, 'run')
+        self.assertEqual(self.states('run'), ['0', '1'])
+        os.truncate(self.path('run/checkpoints/0'), 9)
+        os.unlink(self.path('run/checkpoints/1'))
+        for name in ('5', '0.tmp.4711', '77'):
+            shutil.copy(self.path('run/checkpoints/0'), self.path('run/checkpoints/' + name))
+        _, errors = self.archway('resume', 'run', '--slots', '2')
+        refused = [e for e in self.events('run') if e.get('status') == 'refused']
+        self.assertEqual(sorted(e['trial'] for e in refused), [0, 1])
+        self.assertIn('no state of this trial', json.dumps(refused))
+        self.assertIn('no state of it to be seen', json.dumps(refused))
+        self.assert_same('calm', 'run')
+        self.assertEqual(self.states('run'), [])
+
+    def test_trainers_that_do_not_save_hold_nothing_up(self):
+        for words in (('--save-never',), ('--save-die',), ('--save-garbage',),
+                      ('--save-sleep', '60000')):
+            shutil.rmtree(self.path('run'), ignore_errors=True)
+            config = self.slow(*words, trials=2)
+            process = self.start('search', config, '--run', 'run', '--quiet', '--slots', '2',
+                                 '--set', 'run.checkpoint_every=never', '--set',
+                                 'run.retries=0')
+            self.wait_for(('run'), 'first_trial')
+            time.sleep(0.3)
+            self.assertLess(self.stop(config, process, 'run'), 5)
+            self.assert_no_trainer()
+            self.archway('resume', 'run', '--quiet', '--slots', '2')
+            self.assertEqual(self.trial('run', 0)['state'], 'done')
+
+    def test_switched_off_and_without_support(self):
+        for words, setting in ((('--epochs-to',), 'run.checkpoints=false'),
+                               ((), 'run.checkpoints=true')):
+            trainer = ('--sleep', '1500', '--epochs', '3') + (
+                ('--checkpoints',) if words else ())
+            shutil.rmtree(self.path('run'), ignore_errors=True)
+            config = self.config(*trainer, trials=2, layers=2)
+            process = self.start('search', config, '--run', 'run', '--quiet', '--set', setting)
+            self.wait_for('run', 'first_trial')
+            time.sleep(0.7)
+            self.assertLess(self.stop(config, process, 'run'), 3)
+            self.assertEqual(self.states('run'), [])
+            self.archway('resume', 'run', '--quiet')
+
+    def test_the_builtin_trainer_gives_the_same_bits(self):
+        search = self.builtin(6) + ('--set', 'trainer.builtin.epochs=40', '--quiet', '--slots',
+                                    '2', '--run')
+        self.archway(*search, 'calm')
+        process = self.start(*search, 'run', '--set', 'run.checkpoint_every=0.01s')
+        status, sessions = None, 0
+        while status != 0:
+            try:
+                process.wait(0.9)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL if sessions % 2 else signal.SIGTERM)
+            out, errors = process.communicate(timeout=30)
+            status = process.returncode
+            self.assertIn(status, (0, 75, -9), out + errors)
+            sessions += 1
+            self.assertLess(sessions, 60)
+            if status != 0:
+                process = self.start('resume', 'run', '--quiet', '--slots', '2')
+        print('sessions', sessions)
+        self.assertGreater(sessions, 2)
+        log = [e for e in self.events('run') if e['event'] == 'checkpoint']
+        self.assertTrue(any(e['status'] == 'continued' and e['epoch'] > 0 for e in log))
+        self.assertFalse(any(e['status'] == 'refused' for e in log), log)
+        self.assert_same('calm', 'run')
+        self.assert_replays('run')
+
+
 class Damage(RunCase):
     """Files that something else changed: said with the byte, the newest state restored,
     nothing thrown away."""

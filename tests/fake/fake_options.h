@@ -25,6 +25,13 @@ struct fake_options {
     bool stubborn;          /* ignores SIGTERM */
     bool no_ready;          /* never says "ready" */
     int start_exit;         /* exits with this status instead of getting ready */
+    bool checkpoints;       /* keeps states of trials */
+    int save_ms;            /* saving takes so long */
+    bool save_never;        /* does not answer when it is asked for a state */
+    bool save_garbage;      /* its states are none */
+    bool save_die;          /* ends in the middle of saving */
+    const char *say_state;  /* says this of a trial's state, whoever asked */
+    const char *epochs_to;  /* file to which every epoch that is really run is appended */
     const char *start_text; /* writes this line before "ready" */
     const char *child;      /* file for the pid of a child process that sleeps */
     const char *daemon;     /* likewise of one in a session of its own, without parent */

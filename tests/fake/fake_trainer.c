@@ -7,6 +7,7 @@
  * a search can learn it, and the same trial gives the same value anywhere. Without tokens
  * the share is a hash of the architecture's text. */
 #include "fake_options.h"
+#include "fake_state.h"
 
 #include <errno.h>
 #include <math.h>
@@ -36,6 +37,7 @@ struct fake {
     size_t size;
     struct attempt cancelled[CANCELS]; /* a ring */
     unsigned cancels;
+    struct attempt suspended; /* asked for its state; number 0: none */
 };
 
 static void flush(struct fake *f)
@@ -136,6 +138,12 @@ static void note_cancel(struct fake *f, const char *line)
     f->cancelled[f->cancels++ % CANCELS] = a;
 }
 
+static int is_suspended(const struct fake *f, struct attempt a)
+{
+    return f->suspended.trial == a.trial && f->suspended.number == a.number &&
+           !f->options.save_never;
+}
+
 /* Read once more; 0 at the end of the input. Cancels are noticed as they come in. */
 static int fill(struct fake *f)
 {
@@ -153,6 +161,10 @@ static int fill(struct fake *f)
     for (char *p = f->input + old; (p = strstr(p, "{\"type\":\"cancel\"")); p++)
         if (strchr(p, '\n'))
             note_cancel(f, p);
+    const char *ask = strstr(f->input + old, "{\"type\":\"checkpoint\"");
+    if (ask && strchr(ask, '\n'))
+        f->suspended =
+            (struct attempt){number(ask, "\"trial\""), (long)number(ask, "\"attempt\"")};
     return 1;
 }
 
@@ -163,7 +175,7 @@ static void work(struct fake *f, int ms, struct attempt a)
     flush(f);
     clock_gettime(CLOCK_MONOTONIC, &t);
     int64_t end = t.tv_sec * 1000LL + t.tv_nsec / 1000000 + ms;
-    while (!is_cancelled(f, a)) {
+    while (!is_cancelled(f, a) && !is_suspended(f, a)) {
         struct pollfd in = {STDIN_FILENO, POLLIN, 0};
         clock_gettime(CLOCK_MONOTONIC, &t);
         int64_t left = end - (t.tv_sec * 1000LL + t.tv_nsec / 1000000);
@@ -261,6 +273,61 @@ static void misbehave(struct fake *f, struct attempt a)
         say(f, "Epoch 1/10, this is no JSON\n");
 }
 
+/* --- states ------------------------------------------------------------------------- */
+
+/* Where the state of a task is kept, as JSON without escapes says; "" for nowhere. */
+static void state_path(const struct fake *f, const char *line, char path[4096])
+{
+    const char *p = f->options.checkpoints ? find(line, "\"checkpoint\"") : NULL;
+    path[0] = '\0';
+    if (p && *p == '"')
+        snprintf(path, 4096, "%.*s", (int)strcspn(p + 1, "\""), p + 1);
+}
+
+static void say_state(struct fake *f, struct attempt a, const char *status,
+                      const struct fake_state *s)
+{
+    say(f,
+        "{\"type\":\"checkpoint\",\"trial\":%llu,\"attempt\":%ld,\"status\":\"%s\","
+        "\"epoch\":%d,\"seconds\":%.6f,\"reason\":\"it is no state of this trial\"}\n",
+        (unsigned long long)a.trial, a.number, status, s->epoch, s->seconds);
+}
+
+static void save(struct fake *f, struct attempt a, const char *path, const char *status,
+                 const struct fake_state *s)
+{
+    usleep((useconds_t)f->options.save_ms * 1000);
+    if (f->options.save_die)
+        flush(f);
+    struct fake_state kept = *s;
+    if (f->options.save_garbage)
+        kept.seed++;
+    fake_state_write(path, &kept, f->options.save_die);
+    say_state(f, a, status, s);
+}
+
+static void note_epoch(const struct fake *f, struct attempt a, int epoch)
+{
+    FILE *file = f->options.epochs_to ? fopen(f->options.epochs_to, "a") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "%llu %d\n", (unsigned long long)a.trial, epoch);
+    fclose(file);
+}
+
+static void say_epoch(struct fake *f, unsigned long long id, struct attempt a, int e,
+                      double accuracy, const char *value)
+{
+    say(f,
+        "{\"type\":\"progress\",\"trial\":%llu,\"attempt\":%ld,\"epoch\":%d,"
+        "\"metrics\":{\"val_accuracy\":",
+        id, a.number, e);
+    if (e == f->options.epochs)
+        say(f, "%s},\"seconds\":0.001}\n", value);
+    else
+        say(f, "%.6f},\"seconds\":0.001}\n", accuracy * e / f->options.epochs);
+}
+
 static void train(struct fake *f, const char *line)
 {
     const struct fake_options *o = &f->options;
@@ -272,18 +339,35 @@ static void train(struct fake *f, const char *line)
     snprintf(value, sizeof value, "%.6f", accuracy);
     if (due(f, o->nan_every, a))
         strcpy(value, "NaN");
-    for (int e = 1; e <= o->epochs && !o->null && !is_cancelled(f, a); e++) {
+    struct fake_state state = {a.trial, number(line, "\"seed\""), 0, 0}, found;
+    char path[4096];
+    state_path(f, line, path);
+    if (o->say_state)
+        say_state(f, a, o->say_state, &state);
+    int got = *path ? fake_state_read(path, &found) : 0;
+    if (got == 1 && found.trial == state.trial && found.seed == state.seed) {
+        state = found;
+        say_state(f, a, "continued", &state);
+        for (int e = 1; e <= state.epoch; e++)
+            say_epoch(f, id, a, e, accuracy, value);
+    } else if (got != 0) {
+        say_state(f, a, "refused", &state);
+    }
+    for (int e = state.epoch + 1; e <= o->epochs && !o->null && !is_cancelled(f, a);
+         e++) {
         work(f, o->sleep_ms / o->epochs, a);
+        if (*path && is_suspended(f, a)) {
+            save(f, a, path, "suspended", &state);
+            return;
+        }
         if (is_cancelled(f, a))
             break;
-        say(f,
-            "{\"type\":\"progress\",\"trial\":%llu,\"attempt\":%ld,\"epoch\":%d,"
-            "\"metrics\":{\"val_accuracy\":",
-            id, a.number, e);
-        if (e == o->epochs)
-            say(f, "%s},\"seconds\":0.001}\n", value);
-        else
-            say(f, "%.6f},\"seconds\":0.001}\n", accuracy * e / o->epochs);
+        say_epoch(f, id, a, e, accuracy, value);
+        note_epoch(f, a, e);
+        state.epoch = e;
+        state.seconds += o->sleep_ms / 1000.0 / o->epochs;
+        if (*path && number(line, "\"checkpoint_every\"") > 0 && e < o->epochs)
+            save(f, a, path, "saved", &state);
     }
     misbehave(f, a);
     if (is_cancelled(f, a) || due(f, o->fail_every, a))
@@ -366,9 +450,9 @@ static void get_ready(struct fake *f)
     const char *kernels = o->kernels ? getenv(o->kernels) : NULL;
     say(f,
         "{\"type\":\"ready\",\"protocol\":1,\"name\":\"fake\",\"version\":\"1\","
-        "%s%s%s\"queue\":%d}\n",
+        "%s%s%s%s\"queue\":%d}\n",
         kernels ? "\"kernels\":\"" : "", kernels ? kernels : "", kernels ? "\"," : "",
-        o->queue);
+        o->checkpoints ? "\"checkpoints\":true," : "", o->queue);
 }
 
 int main(int argc, char **argv)

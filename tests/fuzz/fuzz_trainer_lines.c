@@ -58,15 +58,23 @@ static size_t first_line(const uint8_t *data, size_t size)
     return newline ? (size_t)(newline - data) + 1 : size;
 }
 
+static void take_checkpoint(void *context, const struct message_checkpoint *c)
+{
+    FUZZ_CHECK(c->what <= CHECKPOINT_REFUSED && c->epoch <= TRIAL_MAX_EPOCHS);
+    FUZZ_CHECK(c->seconds >= 0 && strlen(c->reason) < sizeof c->reason);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const metrics[] = {"val_accuracy", "val_loss", "train_loss", "lr",
                                           "score"};
     static struct config config;
     int results = 0;
-    struct slot_settings settings = {.config = &config,
-                                     .clock = &clock_system,
-                                     .sink = {take_progress, take_result, &results}};
+    struct slot_settings settings = {
+        .config = &config,
+        .checkpoint_folder = data && size > 0 && data[0] & 64 ? "/nowhere" : NULL,
+        .clock = &clock_system,
+        .sink = {take_progress, take_result, take_checkpoint, &results}};
     const struct message_slot place = {0};
     struct slot *s;
     if (size < 1 || size > FUZZ_INPUT_MAX)

@@ -40,7 +40,7 @@ def messages():
              struct.pack('<q', 1 << 33))
     welcome = (text('name: x\n') + text('/runs/x') + struct.pack('<i', 2) +
                (text('0-1') + text('0') + struct.pack('<i', -1)) * 2)
-    task = (struct.pack('<QQiiBd', 3, 99, 1, 0, 0, 60.0) + text('{"layers": []}') +
+    task = (struct.pack('<QQiiBdd', 3, 99, 1, 0, 0, 60.0, 2.5) + text('{"layers": []}') +
             text('{}'))
     progress = struct.pack('<QiiI', 3, 1, 0, 2) + epoch(1, .5, 1, .5, .1, 2)
     result = (struct.pack('<QiiBdddI', 3, 1, 0, 0, 2.5, 1e3, 1e6, 2) +
@@ -49,11 +49,12 @@ def messages():
                text('killed by signal 9') + text(''))
     all_of = [(1, hello), (2, welcome), (3, b''), (4, task), (5, struct.pack('<Qi', 3, 1)),
               (6, progress), (7, result), (7, failure), (8, struct.pack('<ii', 1, 2)),
-              (9, b'\1'), (10, text('no trainer'))]
+              (9, b'\1'), (10, text('no trainer')), (11, b''),
+              (12, struct.pack('<QiiBId', 3, 1, 0, 3, 2, 2.5) + text('torn')), (13, b'')]
     for kind, payload in all_of:
         put('message', '%d-%d' % (kind, len(payload)), b'\1' + framed(kind, payload))
     put('message', 'all', b'\1' + b''.join(framed(*one) for one in all_of))
-    put('message', 'raw', b'\0' + struct.pack('<IHHI', 0x314d5741, 2, 9, 1) + b'\1')
+    put('message', 'raw', b'\0' + struct.pack('<IHHI', 0x314d5741, 3, 9, 1) + b'\1')
 
 
 def lines(*objects):
@@ -196,13 +197,13 @@ def digests():
     scalars = (struct.pack('<I', 2) + text('session/elapsed') + struct.pack('<Bd', 1, 3) +
                text('session/count') + struct.pack('<Bq', 2, 1))
     kernels = struct.pack('<I', 1) + text('avx2')
-    running = struct.pack('<Hii', 1, 2, 0)
+    running = struct.pack('<HiiId', 1, 2, 0, 3, 2.5)
     trials = [trial(3, 0, 1), trial(5, 0, 0, 1), trial(4, 1), trial(1, flight=running),
               trial(2, 0, 0, 4, running), trial(0, 1, flight=running)]
     content = head + scalars + kernels + struct.pack('<Q', len(trials)) + b''.join(trials)
     put('digest', 'all', b'\1' + content)
     put('digest', 'none', b'\1' + head + struct.pack('<IIQ', 0, 0, 0))
-    put('digest', 'raw', b'\0ARCHWAYD' + struct.pack('<IIQQ', 1, 0, 0, 0) + content)
+    put('digest', 'raw', b'\0ARCHWAYD' + struct.pack('<IIQQ', 2, 0, 0, 0) + content)
 
 
 def idx(*dims, content=b''):

@@ -60,6 +60,10 @@ static inline struct trial sample_trial(struct rng *rng, uint64_t id, uint32_t e
                       .proposed_at = sample_double(rng),
                       .finished_at = sample_double(rng)};
     t.epoch_count = rng_below(rng, epochs + 1);
+    if ((t.state == TRIAL_QUEUED || t.state == TRIAL_RUNNING) && id % 3) {
+        t.saved_seconds = 1.0 / (double)id;
+        t.saved_epochs = (uint32_t)id * 7 % TRIAL_MAX_EPOCHS;
+    }
     if (rng_below(rng, 3) > 0)
         snprintf(t.kernels, sizeof t.kernels, "kernels %u", rng_u32(rng));
     if (t.state == TRIAL_WAITING || t.state == TRIAL_SAVED)

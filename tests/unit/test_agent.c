@@ -40,6 +40,8 @@ struct rig {
     struct bytes in, out;
     struct seen results[MAX_RESULTS];
     int result_count, progress_count, heartbeat_count, ready, bye;
+    struct message_checkpoint states[64]; /* what was said of them */
+    int state_count, suspended;
     struct message_hello hello;
     char bye_reason[MESSAGE_TEXT];
     int status; /* of the last step */
@@ -111,6 +113,9 @@ static void note(struct rig *rig, const struct message *m)
         rig->hello = m->hello;
     else if (m->type == MESSAGE_BYE)
         snprintf(rig->bye_reason, sizeof rig->bye_reason, "%s", m->bye.reason);
+    if (m->type == MESSAGE_CHECKPOINT && rig->state_count < 64)
+        rig->states[rig->state_count++] = m->checkpoint;
+    rig->suspended += m->type == MESSAGE_SUSPENDED;
     rig->progress_count += m->type == MESSAGE_PROGRESS;
     rig->heartbeat_count += m->type == MESSAGE_HEARTBEAT;
     rig->ready += m->type == MESSAGE_READY;
@@ -779,14 +784,185 @@ START_TEST(standard_error_is_kept)
 }
 END_TEST
 
+/* --- states ------------------------------------------------------------------------- */
+
+static struct temp_folder run;
+
+/* With a run's folder that has a place for states. */
+static struct rig *rig_keeping(const char *options, const char *more, int slots)
+{
+    char command[2048];
+    struct rig *rig = rig_new(0);
+    temp_folder_init(&run);
+    ck_assert_int_eq(mkdir(temp_folder_file(&run, "checkpoints"), 0777), 0);
+    snprintf(command, sizeof command, "%s %s", FAKE_TRAINER, options);
+    rig_welcome(rig, command, more, slots, run.path);
+    return rig;
+}
+
+static void rig_suspend(struct rig *rig)
+{
+    struct message m = {.type = MESSAGE_SUSPEND};
+    rig_send(rig, &m);
+}
+
+static void rig_finish_keeping(struct rig *rig)
+{
+    rig_finish(rig);
+    temp_folder_fini(&run);
+}
+
+/* Suspended in its middle, a trial goes on in the next agent: all epochs are in its
+ * curve, its seconds are those of both, and the time limit counts both. */
+START_TEST(a_suspended_trial_goes_on)
+{
+    static const char options[] = "--sleep 1000 --epochs 10 --checkpoints";
+    struct rig *rig = rig_keeping(options, "run: {checkpoint_every: never}", 2);
+    rig_task(rig, 3, 0, 60);
+    rig_task(rig, 4, 0, 60); /* behind it: has nothing to save */
+    RIG_UNTIL(rig, 10, rig->progress_count >= 3);
+    rig_suspend(rig);
+    RIG_UNTIL(rig, 10, rig->suspended);
+    ck_assert_int_eq(rig->state_count, 1);
+    struct message_checkpoint c = rig->states[0];
+    ck_assert(c.trial == 3 && c.attempt == 1 && c.what == CHECKPOINT_SUSPENDED);
+    ck_assert(c.epoch >= 3 && c.epoch < 10 && c.seconds > 0);
+    rig_task(rig, 5, 1, 60); /* too late: nothing is started any more */
+    for (int i = 0; i < 50; i++)
+        rig_step(rig);
+    ck_assert(rig->suspended == 1 && rig->result_count == 0);
+    rig_finish(rig);
+    char command[2048];
+    rig = rig_new(0);
+    snprintf(command, sizeof command, "%s %s", FAKE_TRAINER, options);
+    rig_welcome(rig, command, "run: {checkpoint_every: never}", 1, run.path);
+    rig_task(rig, 3, 0, 60);
+    RIG_UNTIL(rig, 10, rig->result_count == 1);
+    check_ok(&rig->results[0]);
+    ck_assert_uint_eq(rig->results[0].epochs, 10);
+    ck_assert_int_eq(rig->progress_count, 10);
+    ck_assert(rig->state_count == 1 && rig->states[0].what == CHECKPOINT_CONTINUED);
+    ck_assert_uint_eq(rig->states[0].epoch, c.epoch);
+    rig_finish_keeping(rig);
+}
+END_TEST
+
+/* Of trainers that cannot, that do not answer, that die over it, nothing is waited for,
+ * and no attempt fails. */
+START_TEST(what_cannot_be_saved_is_no_failure)
+{
+    static const struct {
+        const char *options;
+        bool answers;
+    } kinds[] = {{"--sleep 60000", true},
+                 {"--sleep 60000 --checkpoints --save-die", true},
+                 {"--sleep 60000 --checkpoints --save-never", false}};
+    for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct rig *rig = rig_keeping(kinds[i].options, "", 1);
+        rig_task(rig, 3, 0, 60);
+        for (int step = 0; step < 100; step++)
+            rig_step(rig);
+        rig_suspend(rig);
+        if (kinds[i].answers)
+            RIG_UNTIL(rig, 10, rig->suspended);
+        for (int step = 0; step < 100; step++)
+            rig_step(rig);
+        ck_assert_int_eq(rig->suspended, kinds[i].answers);
+        ck_assert(rig->result_count == 0 && rig->state_count == 0);
+        rig_finish_keeping(rig);
+    }
+}
+END_TEST
+
+/* Where the folder is not seen, and where the file is not, trials begin anew; the master
+ * is told of what it believed. */
+START_TEST(states_that_are_not_there_are_told)
+{
+    struct message m = {.type = MESSAGE_TASK};
+    m.task = (struct message_task){.trial = 3,
+                                   .attempt = 1,
+                                   .timeout = 60,
+                                   .spent = 100,
+                                   .architecture = "{\"tokens\":[1,1,1,0]}",
+                                   .hyperparameters = "{}"};
+    for (int seen = 0; seen < 2; seen++) {
+        struct rig *rig =
+            seen ? rig_keeping("--checkpoints", "", 1) : rig_start("--checkpoints", 1);
+        rig_send(rig, &m);
+        RIG_UNTIL(rig, 10, rig->result_count == 1);
+        check_ok(&rig->results[0]);
+        ck_assert(rig->state_count == 1 && rig->states[0].what == CHECKPOINT_REFUSED);
+        ck_assert_ptr_nonnull(strstr(rig->states[0].reason, "no state"));
+        if (seen)
+            rig_finish_keeping(rig);
+        else
+            rig_finish(rig);
+    }
+}
+END_TEST
+
+/* A state of another trial under the name of this one. */
+START_TEST(a_refused_state_is_told)
+{
+    struct rig *rig = rig_keeping("--checkpoints", "", 1);
+    const char *file = temp_folder_file(&run, "checkpoints/3");
+    ck_assert_int_eq(text_write_file(file, "garbage", 7, NULL), 0);
+    rig_task(rig, 3, 0, 60);
+    RIG_UNTIL(rig, 10, rig->result_count == 1);
+    check_ok(&rig->results[0]);
+    ck_assert(rig->state_count == 1 && rig->states[0].what == CHECKPOINT_REFUSED);
+    ck_assert_str_eq(rig->states[0].reason, "it is no state of this trial");
+    rig_finish_keeping(rig);
+}
+END_TEST
+
+/* Time that earlier attempts took counts against run.trial_timeout. */
+START_TEST(a_time_limit_counts_all_pieces)
+{
+    struct rig *rig = rig_keeping("--sleep 20000 --epochs 20 --checkpoints", "", 1);
+    const char *file = temp_folder_file(&run, "checkpoints/3"),
+               *text = "fake 3 103 2 59.9 end\n";
+    ck_assert_int_eq(text_write_file(file, text, strlen(text), NULL), 0);
+    rig_task(rig, 3, 0, 60);
+    RIG_UNTIL(rig, 10, rig->result_count == 1);
+    ck_assert_int_eq(rig->results[0].failure, FAILURE_TIMEOUT);
+    ck_assert_double_ge(rig->results[0].seconds, 59.9);
+    rig_finish_keeping(rig);
+}
+END_TEST
+
+/* What only may be said of a state that has a place, and at its time. */
+START_TEST(unasked_words_of_states_break_the_protocol)
+{
+    static const char *const words[] = {"suspended", "saved", "continued"};
+    char options[256];
+    for (int i = 0; i < 3; i++) {
+        /* Before "ready" it speaks of no task at all; behind, of one without a place. */
+        snprintf(options, sizeof options, "--sleep 10 --say-state %s%s", words[i],
+                 i == 0 ? " --checkpoints" : "");
+        struct rig *rig = i == 0 ? rig_keeping(options, "", 1) : rig_start(options, 1);
+        rig_task(rig, 3, 0, 60);
+        RIG_UNTIL(rig, 10, rig->result_count == 1);
+        ck_assert_int_eq(rig->results[0].failure, FAILURE_PROTOCOL);
+        if (i == 0)
+            rig_finish_keeping(rig);
+        else
+            rig_finish(rig);
+    }
+}
+END_TEST
+
 UNIT_MAIN("agent", nonsense_of_the_master_ends_the_rank,
           a_cap_that_is_no_kernels_is_said_and_ends_it, it_says_what_trains,
-          it_introduces_itself,
-          tasks_come_back_as_results, curves_arrive_epoch_by_epoch,
+          it_introduces_itself, tasks_come_back_as_results, curves_arrive_epoch_by_epoch,
           every_failure_costs_one_attempt, two_results_are_not_counted_twice,
-          a_daemon_goes_with_its_trainer, children_of_others_are_left_alone, nothing_outlives_a_killed_agent, a_timeout_ends_the_whole_group,
+          a_daemon_goes_with_its_trainer, children_of_others_are_left_alone,
+          nothing_outlives_a_killed_agent, a_timeout_ends_the_whole_group,
           waiting_does_not_count_as_running, cancelled_attempts_have_no_result,
           who_ignores_a_cancel_is_ended, what_cannot_start_is_said, starts_are_spaced_out,
           stop_is_quick_and_complete, free_ends_what_runs, silence_of_the_master_ends_it,
           interrupted_it_waits_for_stop_and_then_goes, a_task_for_no_slot_is_refused,
-          an_idle_crash_is_mended, standard_error_is_kept)
+          an_idle_crash_is_mended, standard_error_is_kept, a_suspended_trial_goes_on,
+          what_cannot_be_saved_is_no_failure, states_that_are_not_there_are_told,
+          a_refused_state_is_told, a_time_limit_counts_all_pieces,
+          unasked_words_of_states_break_the_protocol)

@@ -5,7 +5,9 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "common/text.h"
 #include "engine_rig.h"
 
 enum { RANKS = 4, QUEUE = 64 };
@@ -717,6 +719,92 @@ START_TEST(a_recall_takes_everything_back)
 }
 END_TEST
 
+static void say_checkpoint(int rank, const struct message_task *t, int what,
+                           uint32_t epoch, double seconds)
+{
+    struct message m = {.type = MESSAGE_CHECKPOINT,
+                        .checkpoint = {.trial = t->trial,
+                                       .attempt = t->attempt,
+                                       .slot = t->slot,
+                                       .what = (uint8_t)what,
+                                       .epoch = epoch,
+                                       .seconds = seconds}};
+    say_frame(rank, &m);
+}
+
+/* Two ranks run a trial each; one can save it, the other answers that it is done. The
+ * third has nothing to do and is not asked. */
+START_TEST(a_stop_waits_for_states)
+{
+    start(3, "0");
+    ck_assert(!dispatcher_saves(dispatcher));
+    ck_assert_int_eq(hand_out(2), 2);
+    int saver = fake.task_ranks[0], other = fake.task_ranks[1];
+    ck_assert_double_eq(fake.tasks[0].spent, 0);
+    now += 10;
+    say_checkpoint(saver, &fake.tasks[0], CHECKPOINT_SAVED, 1, 4);
+    step_well();
+    ck_assert_double_eq(dispatcher_running_cost(dispatcher), 16); /* 4 are in the hours */
+    ck_assert_int_eq(dispatcher_suspend(dispatcher, NULL), 0);
+    ck_assert_int_eq(fake.sent[saver][MESSAGE_SUSPEND], 1);
+    ck_assert_int_eq(fake.sent[6 - saver - other][MESSAGE_SUSPEND], 0);
+    ck_assert(dispatcher_saves(dispatcher));
+    say(other, MESSAGE_SUSPENDED);
+    say(other, MESSAGE_SUSPENDED); /* one too many */
+    step_well();
+    ck_assert(dispatcher_saves(dispatcher));
+    say_checkpoint(saver, &fake.tasks[0], CHECKPOINT_SUSPENDED, 2, 9);
+    say(saver, MESSAGE_SUSPENDED);
+    say_checkpoint(saver, &fake.tasks[0], CHECKPOINT_SUSPENDED, 3, 10); /* late */
+    step_well();
+    ck_assert(!dispatcher_saves(dispatcher));
+    ck_assert_int_eq(notified[DISPATCHER_CHECKPOINT], 2);
+    ck_assert_double_eq(dispatcher_running_cost(dispatcher), 10);
+    const struct trial *t = engine_rig_trial(&rig, fake.tasks[0].trial);
+    ck_assert(t->state == TRIAL_QUEUED && t->attempts == 0);
+    ck_assert(t->saved_epochs == 2 && t->saved_seconds == 9);
+    dispatcher_recall(dispatcher);
+    ck_assert_double_eq(ledger_hours(engine_ledger(rig.engine))->trained, 9);
+    ck_assert_double_eq(ledger_hours(engine_ledger(rig.engine))->lost, 10);
+    ck_assert_int_eq(hand_out(0), 2); /* the next session hands it out with its state */
+    ck_assert_uint_eq(fake.tasks[2].trial, t->id);
+    ck_assert_double_eq(fake.tasks[2].spent, 9);
+    finish();
+}
+END_TEST
+
+/* A rank that dies while it saves is not waited for; the file of a trial that is over is
+ * removed, that of a lost one is not. */
+START_TEST(states_end_with_their_trials)
+{
+    char path[700], other[700];
+    struct stat st;
+    start(2, "0");
+    ck_assert_int_eq(hand_out(2), 2);
+    int rank = fake.task_ranks[0];
+    snprintf(path, sizeof path, "%s/checkpoints", dir);
+    ck_assert_int_eq(mkdir(path, 0777), 0);
+    snprintf(path, sizeof path, "%s/checkpoints/%d", dir, (int)fake.tasks[0].trial);
+    snprintf(other, sizeof other, "%s/checkpoints/%d", dir, (int)fake.tasks[1].trial);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(text_write_file(i ? other : path, "x", 1, NULL), 0);
+        say_checkpoint(fake.task_ranks[i], &fake.tasks[i], CHECKPOINT_SAVED, 1, 4);
+    }
+    step_well();
+    say_result(rank, &fake.tasks[0], FAILURE_NONE, 6, 0.5F);
+    step_well();
+    ck_assert_int_ne(stat(path, &st), 0);
+    ck_assert_int_eq(dispatcher_suspend(dispatcher, NULL), 0);
+    ck_assert(dispatcher_saves(dispatcher));
+    say(fake.task_ranks[1], MESSAGE_BYE);
+    step_well();
+    ck_assert(!dispatcher_saves(dispatcher));
+    ck_assert_int_eq(stat(other, &st), 0);
+    ck_assert_double_eq(engine_rig_trial(&rig, fake.tasks[1].trial)->saved_seconds, 4);
+    finish();
+}
+END_TEST
+
 START_TEST(the_master_gives_signs_of_life)
 {
     start(2, "0");
@@ -756,6 +844,8 @@ int main(void)
                                   after_one_result_failures_are_bearable,
                                   only_short_trials_queue_ahead,
                                   a_recall_takes_everything_back,
+                                  a_stop_waits_for_states,
+                                  states_end_with_their_trials,
                                   the_master_gives_signs_of_life,
                                   NULL};
     return temp_folder_main("dispatcher", tests, &folder, setup);

@@ -178,6 +178,101 @@ START_TEST(failures_are_tried_again_and_then_told)
 }
 END_TEST
 
+static int keep(struct engine_rig *g, uint64_t id, int what, uint32_t epochs,
+                double seconds)
+{
+    return engine_checkpoint(g->engine, id, 1, 0, what, epochs, seconds, g->now += 1,
+                             NULL);
+}
+
+static void check_kept(struct engine_rig *g, int state, uint32_t epochs, double seconds)
+{
+    const struct trial *t = engine_rig_trial(g, 0);
+    ck_assert_int_eq(t->state, state);
+    ck_assert_uint_eq(t->saved_epochs, epochs);
+    ck_assert_double_eq(t->saved_seconds, seconds);
+}
+
+/* A suspended trial comes first, its attempt does not count, and its hours are counted
+ * once; so it is after a kill, from the journal and from a snapshot. */
+START_TEST(suspended_trials_go_on_first)
+{
+    struct engine_rig g;
+    struct engine_reading reading;
+    struct config c = engine_rig_config(MODE_ASYNC, 1000, 0);
+    uint64_t next = 9;
+    c.search.duplicates = DUPLICATES_TRAIN;
+    engine_rig_new(&g, dir, &c);
+    engine_rig_propose(&g);
+    engine_rig_propose(&g);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_SUSPENDED, 1, 1), ERROR_CORRUPT);
+    ck_assert_int_eq(engine_rig_start(&g, 0), 1);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_SAVED, 2, 4), 0);
+    check_kept(&g, TRIAL_RUNNING, 2, 4);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_SUSPENDED, 3, 6), 0);
+    check_kept(&g, TRIAL_QUEUED, 3, 6);
+    const struct ledger_hours *h = ledger_hours(engine_ledger(g.engine));
+    ck_assert_double_eq(h->trained, 6);
+    for (int round = 0; round < 2; round++) {
+        if (round == 1)
+            engine_rig_snapshot(&g);
+        engine_rig_drop(&g);
+        engine_rig_open(&g, &reading);
+        check_kept(&g, TRIAL_QUEUED, 3, 6);
+        ck_assert_int_eq(engine_rig_trial(&g, 0)->attempts, 0);
+        ck_assert(ledger_next(engine_ledger(g.engine), &next));
+        ck_assert_uint_eq(next, 0);
+    }
+    h = ledger_hours(engine_ledger(g.engine));
+    ck_assert_int_eq(engine_rig_start(&g, 0), 1);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_CONTINUED, 3, 6), 0);
+    engine_forget(g.engine, 0, 7); /* a second beyond the state is lost */
+    check_kept(&g, TRIAL_QUEUED, 3, 6);
+    ck_assert_double_eq(h->lost, 1);
+    ck_assert_int_eq(engine_rig_start(&g, 0), 1);
+    struct trial_epoch epoch = {.val_accuracy = 0.5F};
+    struct ledger_result r = {.epochs = &epoch, .epoch_count = 1, .seconds = 10};
+    ck_assert_int_eq(engine_finish(g.engine, 0, 1, 0, &r, NULL), 0);
+    check_kept(&g, TRIAL_DONE, 0, 0);
+    ck_assert_double_eq(h->trained, 10);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_SAVED, 3, 6), ERROR_CORRUPT);
+    engine_rig_drop(&g);
+}
+END_TEST
+
+/* An attempt that fails by its own fault begins anew, and all of it is wasted; a lost
+ * rank does not cost the state; one that cannot be used is lost. */
+START_TEST(states_go_with_a_failed_attempt)
+{
+    struct engine_rig g;
+    struct config c = engine_rig_config(MODE_ASYNC, 1000, 0);
+    c.run.retries = 5;
+    engine_rig_new(&g, dir, &c);
+    engine_rig_propose(&g);
+    const struct ledger_hours *h = ledger_hours(engine_ledger(g.engine));
+    struct ledger_result r = {.failure = FAILURE_LOST, .seconds = 9, .reason = "planted"};
+    engine_rig_start(&g, 0);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_SAVED, 2, 4), 0);
+    ck_assert_int_eq(engine_finish(g.engine, 0, 1, 0, &r, NULL), 0);
+    check_kept(&g, TRIAL_QUEUED, 2, 4);
+    ck_assert(h->lost == 5 && h->trained == 4 && h->failed == 0);
+    engine_rig_start(&g, 0);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_CONTINUED, 1, 3), 0); /* an older one */
+    check_kept(&g, TRIAL_RUNNING, 1, 3);
+    ck_assert(h->lost == 6 && h->trained == 3);
+    r.failure = FAILURE_EXIT;
+    ck_assert_int_eq(engine_finish(g.engine, 0, 1, 0, &r, NULL), 0);
+    check_kept(&g, TRIAL_QUEUED, 0, 0);
+    ck_assert(h->lost == 6 && h->trained == 0 && h->failed == 9);
+    engine_rig_start(&g, 0);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_SAVED, 2, 4), 0);
+    ck_assert_int_eq(keep(&g, 0, CHECKPOINT_REFUSED, 0, 0), 0);
+    check_kept(&g, TRIAL_RUNNING, 0, 0);
+    ck_assert(h->lost == 10 && h->trained == 0 && h->failed == 9);
+    engine_rig_drop(&g);
+}
+END_TEST
+
 START_TEST(hours_count_devices_where_there_are_some)
 {
     struct engine_rig g;
@@ -594,6 +689,8 @@ int main(void)
                                   arms_share_no_answers,
                                   those_who_wait_for_a_failure_are_trained_themselves,
                                   failures_are_tried_again_and_then_told,
+                                  suspended_trials_go_on_first,
+                                  states_go_with_a_failed_attempt,
                                   hours_count_devices_where_there_are_some,
                                   a_reward_that_is_no_number_is_a_failure,
                                   sync_tells_in_the_order_of_ids,

@@ -124,6 +124,27 @@ START_TEST(odd_logs)
 }
 END_TEST
 
+#define STATE(status, seconds, before)                                        \
+    "{\"time\":1.5,\"event\":\"checkpoint\",\"trial\":3,\"status\":\"" status \
+    "\",\"epoch\":2,\"seconds\":" seconds ",\"before\":" before ",\"worker\":1}\n"
+
+/* A trial that only ever begins anew is no progress; one that goes on is. */
+START_TEST(states_that_come_further_count)
+{
+    clear();
+    launch_log_read(write_file("log", "w",
+                               STATE("suspended", "5.000", "0.000")
+                                   STATE("continued", "9.000", "5.000")
+                                       STATE("suspended", "5.000", "5.000")
+                                           STATE("suspended", "x", "5.000")),
+                    &log_read);
+    ck_assert_int_eq(log_read.trials, 0);
+    launch_log_read(write_file("log", "a", STATE("suspended", "9.000", "5.000")),
+                    &log_read);
+    ck_assert_int_eq(log_read.trials, 1);
+}
+END_TEST
+
 /* A line that is only half there is read when all of it is. */
 START_TEST(a_log_that_grows)
 {
@@ -205,6 +226,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {odd_logs,
+                                  states_that_come_further_count,
                                   a_log_that_grows,
                                   odd_placements,
                                   nothing_to_narrow,

@@ -98,6 +98,25 @@ static int decode_proposed(struct bytes_reader *in, struct error *err)
     return status;
 }
 
+static void encode_checkpoint(struct bytes *out)
+{
+    const struct record_checkpoint r = {.id = 5,
+                                        .attempt = 2,
+                                        .worker = 3,
+                                        .slot = 1,
+                                        .what = CHECKPOINT_SUSPENDED,
+                                        .epochs = 7,
+                                        .seconds = 12.5,
+                                        .time = 99};
+    record_encode_checkpoint(&r, out);
+}
+
+static int decode_checkpoint(struct bytes_reader *in, struct error *err)
+{
+    struct record_checkpoint r;
+    return record_decode_checkpoint(in, &r, err);
+}
+
 static int decode_finished(struct bytes_reader *in, struct error *err)
 {
     struct record_finished f;
@@ -140,7 +159,8 @@ static const struct {
                {encode_session, decode_session, 0},
                {encode_started, decode_started, 0},
                {encode_told, decode_told, 0},
-               {encode_hours, decode_hours, 0}};
+               {encode_hours, decode_hours, 0},
+               {encode_checkpoint, decode_checkpoint, 0}};
 enum { RECORDS = sizeof records / sizeof records[0] };
 
 START_TEST(every_cut_record_is_refused)
@@ -184,6 +204,31 @@ START_TEST(random_damage_never_harms)
         ck_assert(status == 0 || status == ERROR_CORRUPT);
         bytes_fini(&b);
     }
+}
+END_TEST
+
+START_TEST(checkpoints_come_back_and_are_checked)
+{
+    struct record_checkpoint r, wrong;
+    struct bytes b;
+    struct bytes_reader in;
+    bytes_init(&b);
+    encode_checkpoint(&b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_checkpoint(&in, &r, NULL), 0);
+    ck_assert(r.id == 5 && r.attempt == 2 && r.worker == 3 && r.slot == 1);
+    ck_assert(r.what == CHECKPOINT_SUSPENDED && r.epochs == 7 && r.seconds == 12.5);
+    for (int i = 0; i < 4; i++) {
+        wrong = r;
+        wrong.what = i == 0 ? CHECKPOINT_REFUSED + 1 : r.what;
+        wrong.epochs = i == 1 ? TRIAL_MAX_EPOCHS + 1 : r.epochs;
+        wrong.seconds = i == 2 ? -1 : i == 3 ? INFINITY : r.seconds;
+        bytes_clear(&b);
+        record_encode_checkpoint(&wrong, &b);
+        bytes_reader_init(&in, b.data, b.size);
+        ck_assert_int_eq(record_decode_checkpoint(&in, &r, NULL), ERROR_CORRUPT);
+    }
+    bytes_fini(&b);
 }
 END_TEST
 
@@ -335,6 +380,6 @@ START_TEST(the_small_records_come_back)
 END_TEST
 
 UNIT_MAIN("record", every_cut_record_is_refused, random_damage_never_harms,
-          unknown_enumerations_are_refused, a_hostile_curve_allocates_nothing,
-          proposals_come_back, results_come_back,
+          unknown_enumerations_are_refused, checkpoints_come_back_and_are_checked,
+          a_hostile_curve_allocates_nothing, proposals_come_back, results_come_back,
           long_reasons_are_cut_so_that_they_read_back, the_small_records_come_back)

@@ -140,7 +140,8 @@ START_TEST(what_a_status_counts_comes_back)
         ck_assert_uint_eq(b->epoch_count, 0);
         if (a->state == TRIAL_RUNNING)
             ck_assert(a->attempts == b->attempts && a->worker == b->worker &&
-                      a->slot == b->slot);
+                      a->slot == b->slot && a->saved_epochs == b->saved_epochs &&
+                      a->saved_seconds == b->saved_seconds);
     }
     snapshot_fini(&d);
     snapshot_fini(&s);

@@ -83,7 +83,8 @@ static void expect_trial(struct text *out, const struct trial *t)
                 t->epoch_count);
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         expect_f64(out, values[i]);
-    text_append(out, "%s", " ");
+    expect_f64(out, t->saved_seconds);
+    text_append(out, " %u ", t->saved_epochs);
     for (int i = 0; i < t->architecture->count; i++)
         text_append(out, "%s%u", i ? "," : "", t->architecture->tokens[i]);
     text_append(out, " %s|%s\n", t->kernels, t->reason ? t->reason : "");
