@@ -37,6 +37,7 @@ enum config_kernels { KERNELS_AUTO, KERNELS_AVX512, KERNELS_AVX2, KERNELS_GENERI
 enum config_reduce { REDUCE_MAX, REDUCE_MEAN, REDUCE_LAST };
 enum config_strategy { STRATEGY_REINFORCE, STRATEGY_RANDOM };
 enum config_mode { MODE_SYNC, MODE_ASYNC };
+enum config_order { ORDER_LONGEST, ORDER_PROPOSED };
 enum config_on_failure { ON_FAILURE_SKIP, ON_FAILURE_REWARD_0 };
 enum config_duplicates { DUPLICATES_ANSWER, DUPLICATES_TRAIN };
 enum config_entropy { ENTROPY_FULL, ENTROPY_SAMPLED };
@@ -128,6 +129,8 @@ struct config_run {
     int on_failure;        /* enum config_on_failure */
     int slots;             /* trainers a rank; 0: auto */
     int prefetch;          /* most tasks waiting at a busy slot */
+    int order;             /* enum config_order */
+    double forecast;       /* quantile of durations by which a trial has to end in time */
     double snapshot_every; /* seconds */
     double heartbeat;      /* seconds between signs of life */
     double silent_after;   /* seconds of silence before a rank is doubted */

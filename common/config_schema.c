@@ -216,6 +216,14 @@ const struct config_key config_schema[] = {
         .may_change = true,
         .help = "Most tasks waiting at a busy slot; none ahead of trials of a second or "
                 "more."),
+    KEY("run.order", CHOICE, run.order, .choices = WORDS("longest", "proposed"),
+        .initial = "longest", .may_change = true,
+        .help = "Which of the trials that wait is handed out first: the longest expected "
+                "one, so that little is waited for at the end, or the oldest."),
+    KEY("run.forecast", REAL, run.forecast, RANGE(0.5, 0.999), .initial = "0.9",
+        .may_change = true,
+        .help = "Near the end of a session a trial is left for the next one when with "
+                "less than this probability it would end in time."),
     KEY("run.snapshot_every", DURATION, run.snapshot_every, RANGE(0.01, 1e8),
         .initial = "1m", .may_change = true, .help = "Time between two snapshots."),
     KEY("run.heartbeat", DURATION, run.heartbeat, RANGE(0.01, 3600), .initial = "1s",

@@ -31,6 +31,18 @@ void dispatcher_notify(struct dispatcher *d, enum dispatcher_event_type type,
         d->setup.notify(d->setup.context, &event);
 }
 
+/* What earlier sessions took. */
+static void learn_history(struct dispatcher *d)
+{
+    uint64_t ids[FORECAST_WINDOW], id = ledger_count(d->ledger);
+    size_t n = 0;
+    while (n < FORECAST_WINDOW && id-- > 0)
+        if (ledger_trial(d->ledger, id)->state == TRIAL_DONE)
+            ids[n++] = id;
+    while (n-- > 0)
+        dispatcher_learn(d, ledger_trial(d->ledger, ids[n]));
+}
+
 int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret,
                    struct error *err)
 {
@@ -49,6 +61,8 @@ int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret
     d->setup = *setup;
     d->ledger = engine_ledger(setup->engine);
     d->mean_seconds = -1;
+    d->end_at = d->span = INFINITY;
+    learn_history(d);
     d->opened = d->beat_at = d->idle_at = dispatcher_now(d);
     d->expected = d->living = size - 1;
     for (int rank = 1; rank < size; rank++)
@@ -229,6 +243,7 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
     if (status != 0)
         return status;
     judge(d, rank, m->trial, m->failure);
+    dispatcher_learn(d, t);
     if (t->state == TRIAL_DONE) /* a result without a finite reward is none */
         d->results++;
     else

@@ -52,8 +52,15 @@ struct dispatcher_setup { /* all borrowed for the life of the dispatcher */
     struct wire *wire;
     const struct clock *clock;
     const char *run_folder; /* absolute */
+    bool continues; /* a trial that is cut off by the end is continued by the next session */
     void (*notify)(void *context, const struct dispatcher_event *event);
     void *context;
+};
+
+/* Trials that wait although a slot is free: they would be cut off. */
+struct dispatcher_held {
+    uint64_t count, trial; /* one of them */
+    double seconds, left;  /* what it is expected to take; until the end */
 };
 
 int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret,
@@ -73,6 +80,12 @@ uint64_t dispatcher_deferred(const struct dispatcher *d);
 /* What is not as it should be, a line each, of at most so many ranks: silent ones, nodes in
  * quarantine, trials that take far longer than others. */
 void dispatcher_describe(const struct dispatcher *d, int most, struct text *out);
+/* The session ends at monotonic time `at` (INFINITY: never): a trial that is expected to
+ * take longer is held for the next session, unless a whole session like this is too short
+ * for it. */
+void dispatcher_set_end(struct dispatcher *d, double at);
+/* Does nothing run, and nothing that waits can be started? ret: why. */
+bool dispatcher_is_held(const struct dispatcher *d, struct dispatcher_held *ret);
 /* Places that could take a trial now. */
 int dispatcher_free_places(const struct dispatcher *d);
 /* Nothing more will be proposed: idle slots count as the tail from now on. */

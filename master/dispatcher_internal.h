@@ -5,6 +5,7 @@
 
 #include "master/blame.h"
 #include "master/dispatcher.h"
+#include "master/forecast.h"
 
 enum { DISPATCHER_MAX_AHEAD = 256 };
 
@@ -63,6 +64,10 @@ struct dispatcher {
     double started_sum;                       /* of `started` of all running flights */
     double counted_sum;                       /* likewise of `counted` */
     double mean_seconds; /* of attempts, moving average; negative: none yet */
+    struct forecast forecast;
+    bool seen_state;        /* a trainer has saved the state of a trial */
+    double end_at, span;    /* monotonic end of the session, INFINITY: none; its length */
+    struct dispatcher_held held; /* at the last choice */
     int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
     int expected, living, lost;        /* ranks */
     int silent, quarantined;           /* likewise */
@@ -120,5 +125,11 @@ void dispatcher_drop_ghosts(struct dispatcher *d, int rank);
 /* A trial is over: whoever still runs it stops. */
 int dispatcher_cancel_others(struct dispatcher *d, uint64_t trial, struct error *err);
 int dispatcher_place(struct dispatcher *d, struct error *err);
+/* dispatcher_choice.c: the trial to hand out next; `fresh`: among those without an attempt
+ * behind them. False when there is none, or none may start now. */
+bool dispatcher_choose(struct dispatcher *d, bool fresh, uint64_t *ret_id);
+/* A trial is over: its duration is worth knowing. */
+void dispatcher_learn(struct dispatcher *d, const struct trial *t);
+void dispatcher_describe_held(const struct dispatcher *d, struct text *out);
 
 #endif

@@ -191,7 +191,8 @@ static void describe_slow(const struct dispatcher *d, int rank, struct text *out
 
 void dispatcher_describe(const struct dispatcher *d, int most, struct text *out)
 {
-    size_t size = 0;
+    dispatcher_describe_held(d, out);
+    size_t size = out->size;
     for (int rank = 1, lines = 0; rank < d->setup.wire->size && lines < most; rank++) {
         describe_worker(d, rank, out);
         describe_slow(d, rank, out);

@@ -49,6 +49,7 @@ int dispatcher_take_checkpoint(struct dispatcher *d, int rank,
         d->doubled -= f->doubled;
         dispatcher_land(d, rank, m->slot, index);
     } else if (what == CHECKPOINT_SAVED) {
+        d->seen_state = true;
         count(d, f, m->seconds);
     } else {
         f->spent = what == CHECKPOINT_CONTINUED ? m->seconds : 0;

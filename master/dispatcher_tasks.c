@@ -182,7 +182,7 @@ static bool is_patient(struct dispatcher *d, int rank)
 static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *ret_id)
 {
     struct dispatcher_slot *s = dispatcher_roomiest(d, depth), *other;
-    if (d->stopping || !s || !ledger_next(d->ledger, ret_id))
+    if (d->stopping || !s || !dispatcher_choose(d, false, ret_id))
         return NULL;
     int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
     if (!failed || strcmp(host_of(d, s->rank), host_of(d, failed)) != 0) {
@@ -194,7 +194,7 @@ static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *r
         return other;
     }
     if (is_patient(d, failed))
-        return ledger_next_fresh(d->ledger, ret_id) ? s : NULL;
+        return dispatcher_choose(d, true, ret_id) ? s : NULL;
     d->deferred_since = 0;
     return s;
 }

@@ -245,6 +245,23 @@ int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
     return 0;
 }
 
+double engine_work(const struct engine *e, const struct trial *t)
+{
+    struct data_facts f = e->facts;
+    if (f.height == 0) /* nobody looked at the data: one image is as good as another */
+        f = (struct data_facts){.height = 32, .width = 32, .channels = 3, .classes = 10};
+    double flops =
+        space_cost(e->space, t->architecture, f.height, f.width, f.channels, f.classes)
+            .flops;
+    return flops > 0 ? flops : NAN;
+}
+
+bool engine_next_is_oblivious(const struct engine *e)
+{
+    uint64_t id = ledger_count(e->ledger);
+    return e->ops[engine_arm(&e->config, id)]->oblivious;
+}
+
 int engine_propose(struct engine *e, double now, enum engine_answer *ret,
                    struct error *err)
 {

@@ -91,6 +91,12 @@ uint64_t engine_told(const struct engine *e);
 bool engine_settled(const struct engine *e);
 enum trial_arm engine_arm(const struct config *config, uint64_t id);
 
+/* What a trial's training takes, in units of its own (FLOPs of its child's forward pass, from
+ * the architecture, whatever its trainer said); NAN where the space cannot tell. */
+double engine_work(const struct engine *e, const struct trial *t);
+/* Would the next proposal be the same whatever results come? */
+bool engine_next_is_oblivious(const struct engine *e);
+
 /* A master opened (closed) the run at Unix time `now`. Trials that were running in an
  * earlier session go back to the queue. */
 int engine_open_session(struct engine *e, const struct record_session *s,

@@ -225,6 +225,18 @@ bool ledger_next_fresh(const struct ledger *l, uint64_t *ret_id)
     return true;
 }
 
+bool ledger_next_after(const struct ledger *l, uint64_t id, uint64_t *ret_id)
+{
+    const struct ledger_node *n = ledger_node(l, id);
+    uint64_t next = n && n->trial.state == TRIAL_QUEUED ? n->queue.next : LEDGER_NONE;
+    if (n && next == LEDGER_NONE && n->list == QUEUE_RETRY)
+        next = l->queues[QUEUE_FRESH].first;
+    if (next == LEDGER_NONE)
+        return false;
+    *ret_id = next;
+    return true;
+}
+
 uint64_t ledger_count_retries(const struct ledger *l)
 {
     return l->queues[QUEUE_RETRY].count;

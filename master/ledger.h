@@ -54,6 +54,8 @@ const struct trial *ledger_find(struct ledger *l, enum trial_arm arm,
 bool ledger_next(const struct ledger *l, uint64_t *ret_id);
 /* Likewise among those without an attempt behind them. */
 bool ledger_next_fresh(const struct ledger *l, uint64_t *ret_id);
+/* The one behind queued trial `id` in the queue; false at its end. */
+bool ledger_next_after(const struct ledger *l, uint64_t id, uint64_t *ret_id);
 /* Queued trials with an attempt behind them. */
 uint64_t ledger_count_retries(const struct ledger *l);
 /* QUEUED -> RUNNING: the next attempt starts at worker/slot. Returns the attempt number,

@@ -125,13 +125,19 @@ static int open_session_record(struct session *s, struct error *err)
 
 static int open_dispatcher(struct session *s, struct error *err)
 {
+    const struct config *c = engine_config(s->engine);
     struct dispatcher_setup d = {.engine = s->engine,
                                  .wire = s->setup->wire,
                                  .clock = s->setup->clock,
                                  .run_folder = s->absolute,
+                                 .continues = c->run.checkpoints && !s->setup->lockstep &&
+                                              c->trainer.command_count == 0,
                                  .notify = session_event,
                                  .context = s};
-    return dispatcher_new(&d, &s->dispatcher, err);
+    int status = dispatcher_new(&d, &s->dispatcher, err);
+    if (status == 0)
+        dispatcher_set_end(s->dispatcher, s->stop.at);
+    return status;
 }
 
 /* What earlier sessions brought counts in the line, but not in its rate. */

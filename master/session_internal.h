@@ -40,6 +40,7 @@ struct session {
     bool exhausted;       /* the strategy or the budget of trials has nothing more */
     bool finished;
     char reason[ERROR_TEXT_SIZE]; /* why it ended */
+    char held[256];               /* why nothing more is started; see nothing_fits */
     char recovered[ERROR_TEXT_SIZE]; /* what was wrong with the files on resume; or "" */
 };
 

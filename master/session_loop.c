@@ -13,16 +13,31 @@
 #include "common/text.h"
 
 enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000, BACKLOG_MOST = 1 << 20 };
+enum { LOOK_AHEAD = 3 /* trials a slot */ };
+
+/* Near the end of the budget, proposals that no result can change are made ahead, so that
+ * there are some to choose from (dispatcher_choice.c). */
+static bool may_look_ahead(const struct session *s)
+{
+    const struct config *c = engine_config(s->engine);
+    uint64_t made = ledger_count(engine_ledger(s->engine));
+    uint64_t slots = (uint64_t)dispatcher_count(s->dispatcher).slots;
+    return c->run.order == ORDER_LONGEST && c->search.trials > 0 &&
+           made + LOOK_AHEAD * slots >= (uint64_t)c->search.trials &&
+           made < (uint64_t)c->search.trials && engine_next_is_oblivious(s->engine);
+}
 
 static int propose(struct session *s, struct error *err)
 {
     struct ledger *l = engine_ledger(s->engine);
     int places = dispatcher_free_places(s->dispatcher), made = 0;
-    int most = places + engine_config(s->engine)->search.batch;
+    int most = places + engine_config(s->engine)->search.batch +
+               LOOK_AHEAD * dispatcher_count(s->dispatcher).slots;
     enum engine_answer answer = ENGINE_PROPOSED;
     while (!s->exhausted && made < most && places > 0 &&
-           ledger_count_state(l, -1, TRIAL_QUEUED) <
-               (uint64_t)places + dispatcher_deferred(s->dispatcher)) {
+           (ledger_count_state(l, -1, TRIAL_QUEUED) <
+                (uint64_t)places + dispatcher_deferred(s->dispatcher) ||
+            may_look_ahead(s))) {
         int status = engine_propose(s->engine, session_wall(s), &answer, err);
         if (status != 0)
             return status;
@@ -138,11 +153,29 @@ static const char *budget_reached(const struct session *s)
                : NULL;
 }
 
+/* Waiting for the end of the session would only burn the allocation. */
+static const char *nothing_fits(struct session *s)
+{
+    struct dispatcher_held held;
+    char seconds[32], left[32];
+    if (!dispatcher_is_held(s->dispatcher, &held) || engine_owes_tell(s->engine))
+        return NULL;
+    text_format_duration(held.seconds, seconds, sizeof seconds);
+    text_format_duration(held.left, left, sizeof left);
+    snprintf(s->held, sizeof s->held,
+             "trial %llu is expected to take %s, %s are left, and nothing that waits is "
+             "shorter: left for the next session",
+             (unsigned long long)held.trial, seconds, left);
+    return s->held;
+}
+
 static bool is_over(struct session *s)
 {
     const char *why = stop_reason(&s->stop, s->setup->clock);
     if (!why)
         why = dispatcher_alone(s->dispatcher);
+    if (!why)
+        why = nothing_fits(s);
     if (why) {
         snprintf(s->reason, sizeof s->reason, "%s", why);
         return true;

@@ -630,6 +630,20 @@ class Stops(RunCase):
         self.assertLess(time.monotonic() - started, 4)
         self.assert_stopped('run', 'time limit')
 
+    def test_the_clock_is_heeded(self):
+        """No trial is begun that would be cut off; the session ends with the last one."""
+        config = self.config('--sleep', '1100', trials=12)
+        started = time.monotonic()
+        self.archway('search', config, '--run', 'run', '--slots', '2', '--time-limit', '5s',
+                     status=75)
+        self.assertLess(time.monotonic() - started, 4.9)
+        self.assert_stopped('run', 'left for the next session')
+        status = json.loads(self.archway('status', 'run', '--format', 'json')[0])
+        self.assertEqual(status['hours']['lost'], 0)
+        self.archway('resume', 'run', '--quiet', '--time-limit', 'none')
+        self.archway('search', config, '--run', 'calm', '--quiet', '--slots', '2')
+        self.assert_same('calm', 'run')
+
     def test_resume_after_a_stop(self):
         config = self.config('--sleep', '30', trials=60)
         self.archway('search', config, '--run', 'calm', '--quiet')

@@ -423,6 +423,104 @@ static void check_reason(const struct simulate_figures *f)
                       "%s", f->reason);
 }
 
+/* Trials that take as long as they have FLOPs: as recorded, for this configuration. */
+static struct model model_by_work(const struct config *c)
+{
+    struct engine_rig g;
+    struct model model;
+    struct error err = {0};
+    simulate_remove(dir);
+    engine_rig_new(&g, dir, c);
+    engine_set_facts(g.engine, &(struct data_facts){
+                                   .height = 28, .width = 28, .channels = 1, .classes = 10});
+    for (uint64_t id = 0; id < (uint64_t)c->search.trials; id++) {
+        struct trial_epoch epoch = {.val_accuracy = 0.5F};
+        struct ledger_result r = {.epoch_count = 1, .epochs = &epoch};
+        ck_assert_int_eq(engine_rig_propose(&g), ENGINE_PROPOSED);
+        engine_rig_start(&g, id);
+        r.seconds = 1e-6 * engine_work(g.engine, engine_rig_trial(&g, id));
+        ck_assert_int_eq(engine_finish(g.engine, id, 1, 0, &r, &err), 0);
+    }
+    ck_assert_msg(model_from_run(g.engine, &model, &err) == 0, "%s", err.text);
+    engine_rig_drop(&g);
+    return model;
+}
+
+static struct simulate_figures simulate_with(const struct config *c,
+                                             const struct model *model, int workers)
+{
+    struct faults none = {0};
+    struct simulate_figures f;
+    struct error err = {0};
+    struct simulate_setup s = {
+        .config = c, .model = model, .faults = &none, .workers = workers, .dir = dir};
+    simulate_remove(dir);
+    ck_assert_msg(simulate_run(&s, &f, &err) == 0, "%s", err.text);
+    return f;
+}
+
+/* The longest expected first, some of the last looked at together: less is waited for. */
+START_TEST(longest_first_shrinks_the_tail)
+{
+    double seconds[2] = {0}, tail[2] = {0};
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct config c = plain_config(MODE_ASYNC, 48);
+        c.seed = seed;
+        c.search.strategy = STRATEGY_RANDOM;
+        c.space.conv_chain.filter_heights = (struct config_list){3, {3, 5, 7}};
+        c.space.conv_chain.filter_widths = (struct config_list){1, {3}};
+        c.space.conv_chain.filters = (struct config_list){3, {24, 36, 48}};
+        c.space.conv_chain.strides = (struct config_list){1, {1}};
+        struct model model = model_by_work(&c);
+        for (int order = 0; order < 2; order++) {
+            c.run.order = order;
+            struct simulate_figures f = simulate_with(&c, &model, 6);
+            ck_assert(f.finished && f.done == 48);
+            seconds[order] += f.seconds;
+            tail[order] += f.tail;
+        }
+        model_fini(&model);
+    }
+    printf("makespan: longest first %.3f of proposed, tail %.3f\n",
+           seconds[ORDER_LONGEST] / seconds[ORDER_PROPOSED],
+           tail[ORDER_LONGEST] / tail[ORDER_PROPOSED]);
+    ck_assert_double_lt(seconds[ORDER_LONGEST], 0.97 * seconds[ORDER_PROPOSED]);
+    ck_assert_double_lt(tail[ORDER_LONGEST], 0.7 * tail[ORDER_PROPOSED]);
+}
+END_TEST
+
+static double hours_lost(void)
+{
+    struct engine *e;
+    struct error err = {0};
+    ck_assert_msg(engine_open(dir, true, &e, NULL, &err) == 0, "%s", err.text);
+    double lost = ledger_hours(engine_ledger(e))->lost;
+    engine_free(e);
+    return lost;
+}
+
+/* 250 s for trials of 100 s: nothing is begun after the second round, and the session ends
+ * with it; without the forecast the third would be cut off. */
+START_TEST(a_session_ends_when_nothing_more_fits)
+{
+    struct faults none = {0};
+    struct config c = plain_config(MODE_ASYNC, 1000);
+    c.search.strategy = STRATEGY_RANDOM;
+    engine_rig_one_choice(&c);
+    c.run.time_limit = 250;
+    struct simulate_figures f = simulate(&c, "constant:100", &none, 8, 1);
+    ck_assert(!f.finished);
+    ck_assert_msg(strstr(f.reason, "left for the next session"), "%s", f.reason);
+    ck_assert_uint_eq(f.done, 16);
+    ck_assert_double_eq_tol(f.seconds, 200, 3);
+    ck_assert_double_eq(hours_lost(), 0);
+    c.run.time_limit = 350; /* the forecast is no pessimist */
+    f = simulate(&c, "constant:100", &none, 8, 1);
+    ck_assert_uint_eq(f.done, 24);
+    ck_assert_double_eq_tol(f.seconds, 300, 3);
+}
+END_TEST
+
 static int over_count;
 
 static void try_faults(struct rng *rng, const struct config *c,
@@ -490,6 +588,8 @@ int main(void)
         a_simulation_repeats_itself,
         losing_every_worker_is_an_answer,
         a_recorded_run_is_replayed,
+        longest_first_shrinks_the_tail,
+        a_session_ends_when_nothing_more_fits,
         every_trial_is_accounted_for_once_whatever_happens,
         in_mode_sync_the_history_is_that_of_one_worker_without_a_fault,
         NULL};

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which queued trial is next. Retries go first, in their order. Of the others, when
+ * run.order says so and durations can be told, the longest expected one of the first LOOK:
+ * when little is left, a long trial that starts last is what everybody waits for (Graham,
+ * 1969: longest processing time first). And none is started that would be cut off by the
+ * end of the session, as far as can be told: it is held for the next one. A trial that is
+ * longer than a whole session would be held for ever, so it is started all the same. */
+#include "master/dispatcher_internal.h"
+
+#include <math.h>
+
+enum { LOOK = 64 /* queued trials, from the front */ };
+/* A trial that can be suspended and continued is worth this many seconds. */
+static const double worth_starting = 10;
+
+void dispatcher_set_end(struct dispatcher *d, double at)
+{
+    d->end_at = at;
+    d->span = at - dispatcher_now(d);
+}
+
+void dispatcher_learn(struct dispatcher *d, const struct trial *t)
+{
+    forecast_add(&d->forecast, t, engine_work(d->setup.engine, t));
+}
+
+static double expected(struct dispatcher *d, const struct trial *t, double quantile)
+{
+    double work = engine_work(d->setup.engine, t);
+    double seconds = forecast_seconds(&d->forecast, work, quantile);
+    return isnan(seconds) ? seconds : fmax(0, seconds - t->saved_seconds);
+}
+
+/* May it start now? What holds it is noted. */
+static bool fits(struct dispatcher *d, const struct trial *t)
+{
+    double left = d->end_at - dispatcher_now(d);
+    if (isinf(left))
+        return true;
+    double seconds =
+        expected(d, t, engine_config(d->setup.engine)->run.forecast);
+    if (isnan(seconds) || seconds <= left || seconds > d->span)
+        return true;
+    if ((d->setup.continues || d->seen_state) && left > worth_starting)
+        return true;
+    if (d->held.count++ == 0) {
+        d->held.trial = t->id;
+        d->held.seconds = seconds;
+        d->held.left = left;
+    }
+    return false;
+}
+
+/* The longest expected of the fresh trials that fit, from `id` on. */
+static bool longest(struct dispatcher *d, uint64_t id, uint64_t *ret_id)
+{
+    double most = -1;
+    bool more = true;
+    for (int looks = 0; more && looks < LOOK; looks++) {
+        const struct trial *t = ledger_trial(d->ledger, id);
+        double seconds = expected(d, t, 0.5);
+        if (isnan(seconds) && most < 0 && fits(d, t)) {
+            *ret_id = id;
+            return true;
+        }
+        if (seconds > most && fits(d, t)) {
+            most = seconds;
+            *ret_id = id;
+        }
+        more = ledger_next_after(d->ledger, id, &id);
+    }
+    return most >= 0;
+}
+
+static bool first(struct dispatcher *d, uint64_t id, uint64_t most, uint64_t *ret_id)
+{
+    bool more = true;
+    for (uint64_t looks = 0; more && looks < most && looks < LOOK; looks++) {
+        if (fits(d, ledger_trial(d->ledger, id))) {
+            *ret_id = id;
+            return true;
+        }
+        more = ledger_next_after(d->ledger, id, &id);
+    }
+    return false;
+}
+
+bool dispatcher_choose(struct dispatcher *d, bool fresh, uint64_t *ret_id)
+{
+    uint64_t id, retries = fresh ? 0 : ledger_count_retries(d->ledger);
+    bool by_length = engine_config(d->setup.engine)->run.order == ORDER_LONGEST;
+    d->held = (struct dispatcher_held){0};
+    if (!(fresh ? ledger_next_fresh(d->ledger, &id) : ledger_next(d->ledger, &id)))
+        return false;
+    /* Short trials are handed out by the thousand: their order makes no difference. */
+    if (d->mean_seconds < 1 && d->end_at - dispatcher_now(d) > 60) {
+        *ret_id = id;
+        return true;
+    }
+    if (retries > 0 && first(d, id, retries, ret_id))
+        return true;
+    if (!ledger_next_fresh(d->ledger, &id))
+        return false;
+    return by_length ? longest(d, id, ret_id) : first(d, id, LOOK, ret_id);
+}
+
+bool dispatcher_is_held(const struct dispatcher *d, struct dispatcher_held *ret)
+{
+    *ret = d->held;
+    return d->held.count > 0 && d->in_flight == 0;
+}
+
+void dispatcher_describe_held(const struct dispatcher *d, struct text *out)
+{
+    char seconds[32], left[32];
+    if (d->held.count == 0)
+        return;
+    text_format_duration(d->held.seconds, seconds, sizeof seconds);
+    text_format_duration(d->held.left, left, sizeof left);
+    text_append(out,
+                "trial %llu is held: expected to take up to %s, %s are left in this "
+                "session (%llu such trials)\n",
+                (unsigned long long)d->held.trial, seconds, left,
+                (unsigned long long)d->held.count);
+}
