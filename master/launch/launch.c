@@ -6,6 +6,7 @@
 #include "master/launch/launch.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,9 @@ enum { RESUMABLE = 75 };
  * KILL after twice as many. Its own default of one is too little for a snapshot. */
 static const char kill_after[] = "3";
 static const double probe_patience = 20; /* seconds for a host to answer */
+/* Seconds without a word of the master from which a job that lost a rank of this host is
+ * held for one that will never begin, since MPI waits for all at its start; any job. */
+static const double start_lost_patience = 5, start_patience = 600;
 
 struct launch {
     const struct launch_setup *setup;
@@ -33,6 +37,7 @@ struct launch {
     int ranks;             /* then */
     long trials;           /* of all sessions of this launch */
     bool crowded_out;      /* stopped by us because too many ranks are gone */
+    bool never_began;      /* stopped by us because the master said nothing */
     bool asked;            /* somebody asked us to stop */
 };
 
@@ -186,6 +191,44 @@ static void look(struct launch *l, struct launch_process *p, int restarts_left)
     }
 }
 
+/* What is seen of a session before its master's first word. */
+struct start {
+    double began, lost_since; /* INFINITY: no rank was lost yet */
+    long offset;              /* of the log */
+    int ranks;                /* the most that there were on this host */
+    uint32_t job;
+};
+
+/* A rank that dies before all have met makes the others wait for it for ever: MPI has no
+ * time-out there. */
+static void watch_start(struct launch *l, struct launch_process *p, struct start *s)
+{
+    double now = clock_now(l->setup->clock);
+    if (s->offset < 0) {
+        if (s->job == 0)
+            launch_shared_ranks("/proc", p->pid, &s->job);
+        return;
+    }
+    launch_log_read(l->log_file, &l->log);
+    if (l->log.offset > s->offset || access(l->exit_file, F_OK) == 0) {
+        s->offset = -1;
+        return;
+    }
+    int ranks = launch_shared_ranks("/proc", p->pid, &s->job);
+    s->ranks = ranks > s->ranks ? ranks : s->ranks;
+    if (ranks == s->ranks)
+        s->lost_since = INFINITY;
+    else
+        s->lost_since = fmin(s->lost_since, now);
+    if (l->never_began ||
+        (now - s->began < start_patience && now - s->lost_since < start_lost_patience))
+        return;
+    say("%s; stopping it", ranks < s->ranks ? "a rank was lost before the run began"
+                                            : "the run does not begin");
+    l->never_began = true;
+    launch_process_expect_end(p, 0);
+}
+
 static int run_session(struct launch *l, int restarts_left, int *ret_mpirun,
                        struct error *err)
 {
@@ -193,9 +236,11 @@ static int run_session(struct launch *l, int restarts_left, int *ret_mpirun,
     char number[16];
     struct launch_process p;
     struct stat st;
-    uint32_t job = 0;
     l->log = (struct launch_log){.offset = stat(l->log_file, &st) == 0 ? st.st_size : 0};
-    l->crowded_out = false;
+    l->crowded_out = l->never_began = false;
+    struct start start = {.began = clock_now(l->setup->clock),
+                          .lost_since = INFINITY,
+                          .offset = (long)l->log.offset};
     int status = run_folder_clear_exit(l->setup->run, err);
     if (status != 0)
         return status;
@@ -207,11 +252,10 @@ static int run_session(struct launch *l, int restarts_left, int *ret_mpirun,
                 say("asked to stop");
             l->asked = true;
         }
-        if (job == 0)
-            job = launch_shared_job("/proc", p.pid);
+        watch_start(l, &p, &start);
         look(l, &p, restarts_left);
     }
-    launch_shared_remove("/dev/shm", job);
+    launch_shared_remove("/dev/shm", start.job);
     launch_log_read(l->log_file, &l->log);
     l->trials += l->log.trials;
     return status;
@@ -237,6 +281,8 @@ static void narrow(struct launch *l)
 
 static bool shall_restart(const struct launch *l, const struct outcome *o, int left)
 {
+    if (l->never_began && !o->told)
+        return !l->asked && left > 0;
     bool lost_master = !o->told && l->log.trials > 0 && access(l->journal, F_OK) == 0;
     bool lost_ranks = o->status != 0 && l->log.lost > 0 &&
                       (l->crowded_out || l->log.lost >= l->hosts.workers);
@@ -284,7 +330,9 @@ int launch_run(const struct launch_setup *setup, int *ret_exit, struct error *er
         launch_hosts_read(l->placement, &l->log, &l->hosts);
         if (!shall_restart(l, &o, left))
             break;
-        say("%s; starting mpirun again", o.told ? o.reason : "the master is gone");
+        say("%s; starting mpirun again", o.told           ? o.reason
+                                         : l->never_began ? "the run did not begin"
+                                                          : "the master is gone");
         narrow(l);
     }
     if (status == 0)

@@ -49,18 +49,22 @@ static uint32_t job_of(const char *proc, const char *pid)
     return job <= UINT32_MAX ? (uint32_t)job : 0;
 }
 
-uint32_t launch_shared_job(const char *proc, pid_t mpirun)
+int launch_shared_ranks(const char *proc, pid_t mpirun, uint32_t *ret_job)
 {
     DIR *d = opendir(proc);
     const struct dirent *entry;
-    uint32_t job = 0;
-    while (d && job == 0 && (entry = readdir(d)))
-        if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
-            parent_of(proc, entry->d_name) == mpirun)
-            job = job_of(proc, entry->d_name);
+    int count = 0;
+    while (d && (entry = readdir(d))) {
+        if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) ||
+            parent_of(proc, entry->d_name) != mpirun)
+            continue;
+        uint32_t job = job_of(proc, entry->d_name); /* of one that has ended: none */
+        count += job != 0;
+        *ret_job = job ? job : *ret_job;
+    }
     if (d)
         closedir(d);
-    return job;
+    return count;
 }
 
 /* Cut the last part off a name with dots; NULL when there is none. */

@@ -291,6 +291,20 @@ class Real(Case):
     def test_lost_ranks(self):
         self.assertIn('2 of 3 workers are lost: stopping', self.lose(1, 3))
 
+    def test_lost_before_the_run_begins(self):
+        """Within MPI_Init, where the others would wait for it for ever."""
+        self.config('--sleep', '50', trials=40)
+        process = self.start(*self.OPTIONS)
+        self.wait_for(lambda: len(self.ranks('search')) == 4)
+        os.kill(self.ranks('search')[2], signal.SIGKILL)
+        out = process.communicate(timeout=90)[0]
+        self.assertEqual(process.returncode, 0, out)
+        # Where the machine was quick, the run had begun and went on without the rank.
+        if not self.events('rank_lost'):
+            self.assertIn('lost before the run began; stopping it', out)
+            self.assertIn('the run did not begin; starting mpirun again', out)
+        self.assert_all_counted(40)
+
     def test_lost_master(self):
         self.assertIn('the master is gone; starting mpirun again', self.lose(0))
 
