@@ -56,22 +56,23 @@ def write_config(folder, command, search, mode='async', trainer=None, extra=''):
     return path
 
 
-def search_command(programs, ranks, config, run):
-    """ranks 1: without mpirun."""
+def search_command(programs, ranks, config, run, options=()):
+    """ranks 1: without mpirun; options: of run_mpi.sh."""
     command = [programs.archway, 'search', config, '--run', run, '--quiet']
     if ranks > 1:
-        command = [programs.run_mpi, '-n', str(ranks), '-t', str(LIMIT)] + command
+        command = [programs.run_mpi, '-n', str(ranks), '-t', str(LIMIT), *options] + command
     return command
 
 
 class Search:
     """A search in a group of its own, ended with the block it is used in."""
 
-    def __init__(self, programs, ranks, config, run):
+    def __init__(self, programs, ranks, config, run, options=()):
         self.run = run
         self.started = time.time()
-        self.process = subprocess.Popen(search_command(programs, ranks, config, run),
-                                        env=environment(), stdout=subprocess.DEVNULL,
+        self.process = subprocess.Popen(search_command(programs, ranks, config, run,
+                                                       options), env=environment(),
+                                        stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, start_new_session=True)
 
     def __enter__(self):
