@@ -7,6 +7,7 @@
  * It ends when told to (STOP), when a signal asked for it and no STOP followed, when the
  * master has been silent for run.lost_after, and on a message that makes no sense. */
 #include "worker/agent_private.h"
+#include "worker/cgroup.h"
 
 #include <errno.h>
 #include <math.h>
@@ -167,6 +168,10 @@ static void settle(struct agent *a)
     double patience = a->options.start_timeout;
     choose_command(a);
     choose_cache(a);
+    if (cgroup_find("", a->groups, sizeof a->groups))
+        cgroup_sweep(a->groups);
+    else
+        a->groups[0] = '\0';
     a->settings = (struct slot_settings){
         .config = &a->config,
         .clock = a->options.clock,
@@ -174,6 +179,7 @@ static void settle(struct agent *a)
         .log_folder = a->log_folder,
         .checkpoint_folder = a->checkpoint_folder,
         .cache = a->cache,
+        .groups = a->groups[0] ? a->groups : NULL,
         .rank = a->wire->rank,
         .epoll = a->epoll,
         .rocm = a->machine.rocm,

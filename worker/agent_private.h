@@ -3,6 +3,7 @@
 #ifndef ARCHWAY_WORKER_AGENT_PRIVATE_H
 #define ARCHWAY_WORKER_AGENT_PRIVATE_H
 
+#include <limits.h>
 #include <signal.h>
 
 #include "common/bytes.h"
@@ -30,6 +31,7 @@ struct agent {
     const char *argv[CONFIG_ARGS + 1];
     char *log_folder;
     char *checkpoint_folder; /* NULL: no states are kept */
+    char groups[PATH_MAX]; /* where control groups can be made; "": nowhere */
     char cache[CONFIG_PATH];
     struct slot_settings settings;
     struct slot **slots;

@@ -23,6 +23,7 @@ struct process_spec {
     const char *const *environment; /* "NAME=value", ends with NULL */
     const char *cpus;              /* "0-3,8"; "": not pinned */
     int64_t memory;                /* bytes of private memory; 0: no limit */
+    int group; /* descriptor, above 2, of the cgroup.procs that it enters; 0, -1: none */
 };
 
 /* Start it. ERROR_SYSTEM naming the program and the step that failed; then nothing runs and

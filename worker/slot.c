@@ -33,6 +33,18 @@ static double now_of(const struct slot *s)
     return clock_now(s->settings->clock);
 }
 
+static void make_group(struct slot *s)
+{
+    char name[64];
+    /* Drivers of accelerators map far more than they use. */
+    int64_t memory =
+        s->place.devices[0] ? 0 : s->settings->config->resources.memory_per_trial;
+    s->group = (struct cgroup){.folder = -1, .procs = -1, .kill = -1};
+    snprintf(name, sizeof name, "archway-%d-%d", (int)getpid(), s->index);
+    if (s->settings->groups)
+        cgroup_make(s->settings->groups, name, memory, &s->group);
+}
+
 int slot_new(const struct slot_settings *settings, int index,
              const struct message_slot *place, struct slot **ret, struct error *err)
 {
@@ -47,6 +59,7 @@ int slot_new(const struct slot_settings *settings, int index,
     s->index = index;
     s->place = *place;
     s->process = (struct process){0, -1, -1, -1};
+    make_group(s);
     s->due = now_of(s);
     slot_tasks_init(s);
     trainer_log_init(&s->log, settings->log_folder, settings->rank, index);
@@ -64,6 +77,7 @@ void slot_free(struct slot *s)
     if (!s)
         return;
     process_destroy(&s->process);
+    cgroup_remove(&s->group);
     slot_tasks_clear(s);
     line_reader_fini(&s->from);
     line_writer_fini(&s->to);
@@ -181,6 +195,7 @@ static void start(struct slot *s, double now)
         .cpus = s->place.cpus,
         /* Drivers of accelerators map far more than they use. */
         .memory = s->place.devices[0] ? 0 : resources->memory_per_trial,
+        .group = s->group.procs,
     };
     struct error err = {0};
 
@@ -240,6 +255,7 @@ static void ended(struct slot *s, int status, bool was_ours)
         fail_first(s, was_ready(s) ? FAILURE_EXIT : FAILURE_START, reason);
     }
     s->ends++;
+    cgroup_kill(&s->group);
     disconnect(s);
     process_close(&s->process);
     slot_tasks_unsend(s);
@@ -382,6 +398,7 @@ static void wait_for_end(struct slot *s, double now)
                       "the trainer closed its input or output and did not end");
     } else if (now >= s->due) {
         process_signal(&s->process, SIGKILL);
+        cgroup_kill(&s->group);
         s->due = INFINITY;
     }
 }

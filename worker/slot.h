@@ -38,6 +38,7 @@ struct slot_settings {
     const char *log_folder;   /* or NULL */
     const char *checkpoint_folder; /* of states of trials; or NULL */
     const char *cache;        /* folder of prepared data */
+    const char *groups;       /* where control groups can be made, or NULL */
     int rank;
     int epoll;                /* descriptors are registered here, see SLOT_EVENT */
     bool rocm;                /* devices are AMD's */

@@ -6,6 +6,7 @@
 
 #include "worker/slot.h"
 
+#include "worker/cgroup.h"
 #include "worker/line_pipe.h"
 #include "worker/orphans.h"
 #include "worker/process.h"
@@ -40,6 +41,7 @@ struct slot {
     bool was_ready;       /* ENDING: it had been ready */
     bool writable_wanted; /* registered for the trainer's standard input */
     struct process process;
+    struct cgroup group; /* of all its processes, if the system allows */
     struct line_reader from;
     struct line_writer to;
     struct trainer_log log;

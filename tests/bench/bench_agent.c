@@ -128,7 +128,7 @@ static double exchange(void)
 {
     static const char *const argv[] = {FAKE_TRAINER, "--null", NULL};
     static const char *const environment[] = {NULL};
-    struct process_spec spec = {argv, environment, "", 0};
+    struct process_spec spec = {argv, environment, "", 0, 0};
     struct process p;
     struct error err = {0};
     char line[2048], answer[4096];

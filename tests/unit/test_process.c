@@ -21,7 +21,7 @@ static const char *const plain[] = {"PATH=/usr/bin:/bin", NULL};
 static struct process start_shell(const char *script, const char *cpus, int64_t memory)
 {
     const char *argv[] = {"sh", "-c", script, NULL};
-    struct process_spec spec = {argv, plain, cpus, memory};
+    struct process_spec spec = {argv, plain, cpus, memory, 0};
     struct process p;
     struct error err = {0};
     ck_assert_msg(process_start(&spec, &p, &err) == 0, "%s", err.text);
@@ -70,7 +70,7 @@ static void expect_output(const char *script, const char *cpus, const char *expe
 static void expect_failure(const char *program, const char *cpus, const char *part)
 {
     const char *argv[] = {program, NULL};
-    struct process_spec spec = {argv, plain, cpus, 0};
+    struct process_spec spec = {argv, plain, cpus, 0, 0};
     struct process p;
     struct error err = {0};
     int before = dup(0), after;
