@@ -81,6 +81,7 @@ void dispatcher_free(struct dispatcher *d)
         struct dispatcher_worker *w = &d->workers[rank];
         for (int i = 0; w->slots && i < w->slot_count; i++)
             free(w->slots[i].flights);
+        free(w->host);
         free(w->hello);
         free(w->slots);
         free(w->ghosts);
@@ -139,11 +140,13 @@ static int take_hello(struct dispatcher *d, int rank, const struct message_hello
     struct dispatcher_worker *w = &d->workers[rank];
     if (w->state != WORKER_EXPECTED)
         return 0;
+    w->host = strdup(hello->host);
     w->hello = malloc(sizeof *w->hello);
-    if (!w->hello)
+    if (!w->hello || !w->host)
         return error_set(err, ERROR_SYSTEM, "no memory for rank %d", rank);
     *w->hello = *hello;
     w->state = WORKER_REPORTED;
+    d->reported++;
     d->expected--;
     return 0;
 }
@@ -181,7 +184,7 @@ static void note_seconds(struct dispatcher *d, double seconds)
 static void judge(struct dispatcher *d, int rank, uint64_t id, int failure)
 {
     const struct trial *t = ledger_trial(d->ledger, id);
-    const char *host = d->workers[rank].hello->host, *guilty = NULL;
+    const char *host = d->workers[rank].host, *guilty = NULL;
     char text[MESSAGE_TEXT + 128];
     if (t->state == TRIAL_DONE)
         guilty = blame_done(d->blame, id, host);
@@ -476,11 +479,11 @@ bool dispatcher_lost_any(const struct dispatcher *d)
 
 struct dispatcher_counts dispatcher_count(const struct dispatcher *d)
 {
-    struct dispatcher_counts c = {
-        .lost = d->lost, .slots = d->slots, .busy = d->busy, .in_flight = d->in_flight};
-    for (int rank = 1; rank < d->setup.wire->size; rank++)
-        c.ranks += d->workers[rank].hello != NULL;
-    return c;
+    return (struct dispatcher_counts){.ranks = d->reported,
+                                      .lost = d->lost,
+                                      .slots = d->slots,
+                                      .busy = d->busy,
+                                      .in_flight = d->in_flight};
 }
 
 const struct placement *dispatcher_placement(const struct dispatcher *d)

@@ -43,7 +43,8 @@ enum worker_state {
 struct dispatcher_worker {
     enum worker_state state;
     double heard;                /* last sign of life */
-    struct message_hello *hello; /* owned; NULL before HELLO */
+    char *host;                  /* owned; NULL before HELLO */
+    struct message_hello *hello; /* owned; from HELLO to the placement, as it is large */
     struct dispatcher_slot *slots;
     int slot_count;
     struct flight
@@ -70,6 +71,7 @@ struct dispatcher {
     struct dispatcher_held held; /* at the last choice */
     int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
     int expected, living, lost;        /* ranks */
+    int reported;                      /* ranks that said HELLO, lost ones too */
     int silent, quarantined;           /* likewise */
     int doubled;                       /* flights that are */
     int saving;                        /* ranks that were told to suspend */

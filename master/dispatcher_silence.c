@@ -164,14 +164,14 @@ static void describe_worker(const struct dispatcher *d, int rank, struct text *o
     if (w->state == WORKER_EXPECTED && now - w->heard > dispatcher_silence_limit(d))
         text_append(out, "rank %d has not reported for %.0f s\n", rank, now - w->heard);
     if (w->state == WORKER_SILENT) {
-        text_append(out, "rank %d on %s", rank, w->hello->host);
+        text_append(out, "rank %d on %s", rank, w->host);
         for (int i = 0; i < w->slot_count; i++)
             if (w->ghosts[i].attempt > 0)
                 text_append(out, ", trial %llu", (unsigned long long)w->ghosts[i].trial);
         text_append(out, ", no heartbeat for %.0f s\n", now - w->heard);
     }
     if (w->quarantined && w->state != WORKER_LOST)
-        text_append(out, "rank %d on %s, in quarantine\n", rank, w->hello->host);
+        text_append(out, "rank %d on %s, in quarantine\n", rank, w->host);
 }
 
 /* Trials that take far longer than the others have. */
@@ -184,7 +184,7 @@ static void describe_slow(const struct dispatcher *d, int rank, struct text *out
         double seconds = w->slots[i].count > 0 ? dispatcher_now(d) - f->started : 0;
         if (seconds > limit)
             text_append(out, "rank %d on %s, trial %llu, runs for %.0f s (mean %.3g s)\n",
-                        rank, w->hello->host, (unsigned long long)f->trial, seconds,
+                        rank, w->host, (unsigned long long)f->trial, seconds,
                         d->mean_seconds);
     }
 }

@@ -63,7 +63,7 @@ void dispatcher_quarantine(struct dispatcher *d, const char *host)
 {
     for (int rank = 1; rank < d->setup.wire->size; rank++) {
         struct dispatcher_worker *w = &d->workers[rank];
-        if (w->quarantined || !w->hello || strcmp(w->hello->host, host) != 0)
+        if (w->quarantined || !w->host || strcmp(w->host, host) != 0)
             continue;
         dispatcher_withdraw(d, rank);
         w->quarantined = true;

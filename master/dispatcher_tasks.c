@@ -73,6 +73,10 @@ int dispatcher_place(struct dispatcher *d, struct error *err)
     free(reported);
     if (status != 0)
         return status;
+    for (int rank = 1; rank < size; rank++) {
+        free(d->workers[rank].hello);
+        d->workers[rank].hello = NULL;
+    }
     d->placed = true;
     dispatcher_notify(d, DISPATCHER_PLACED, 0, 0, NULL);
     return 0;
@@ -140,7 +144,7 @@ static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slo
 
 static const char *host_of(const struct dispatcher *d, int rank)
 {
-    return d->workers[rank].hello ? d->workers[rank].hello->host : "";
+    return d->workers[rank].host ? d->workers[rank].host : "";
 }
 
 /* The rank on which the last attempt failed; 0: none that is here. */

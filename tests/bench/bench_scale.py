@@ -99,9 +99,9 @@ def show_ranks(programs, folder, ranks):
            1e6 * b.one(events, 'usage')['cpu_seconds'] / len(times), 'us/trial', decimals=1)
 
 
-def worker_pids(run_folder):
-    """Of the ranks of the search into this folder, by rank."""
-    found = {}
+def rank_pids(run_folder):
+    """Of the ranks of the search into this folder, by rank; not what they have forked."""
+    found, parents = {}, {}
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open(f'/proc/{pid}/cmdline', 'rb') as f:
@@ -109,17 +109,20 @@ def worker_pids(run_folder):
             with open(f'/proc/{pid}/environ', 'rb') as f:
                 rank = [e for e in f.read().split(b'\0')
                         if e.startswith(b'OMPI_COMM_WORLD_RANK=')]
+            with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as f:
+                parent = f.read().rsplit(')', 1)[1].split()[1]
         except OSError:
             continue
         if run_folder in words and words[1:2] == ['search'] and rank:
-            found[int(rank[0].split(b'=')[1])] = int(pid)
-    return found
+            parents[pid] = parent
+            found[pid] = int(rank[0].split(b'=')[1])
+    return {rank: int(pid) for pid, rank in found.items() if parents[pid] not in found}
 
 
 def elsewhere(programs, folder):
     """Seconds from the SIGKILL of a rank until the last of its trials runs elsewhere."""
-    config = b.write_config(folder, [programs.fake, '--sleep', '1000'],
-                            'strategy: random, trials: 60, duplicates: train')
+    config = b.write_config(folder, [programs.fake, '--sleep', '300'],
+                            'strategy: random, trials: 150, duplicates: train')
     with open(config, encoding='utf-8') as f:
         text = f.read().replace('prefetch: 128, ', '')
     with open(config, 'w', encoding='utf-8') as f:
@@ -129,9 +132,8 @@ def elsewhere(programs, folder):
         while len([e for e in s.events() if e['event'] == 'trial']) < 6:
             time.sleep(0.1)
         killed = time.time()
-        os.kill(worker_pids(run)[2], signal.SIGKILL)
+        os.kill(rank_pids(run)[2], signal.SIGKILL)
         until = killed + 40
-        again = []
         while time.time() < until and not os.path.exists(run + '/exit.json'):
             time.sleep(0.2)
         again = [e for e in s.events() if e['event'] == 'trial' and e['attempt'] > 1]
