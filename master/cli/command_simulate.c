@@ -22,6 +22,7 @@ struct request {
     struct config config;
     struct model model;
     struct faults faults;
+    struct data_facts facts;
     uint64_t workers;
 };
 
@@ -45,6 +46,15 @@ static int read_run(const struct invocation *in, struct request *r, struct error
     return status;
 }
 
+/* Only what depends on the size of images has to know it; without the data it is guessed.
+ */
+static void read_facts(const struct invocation *in, struct request *r)
+{
+    bool matters = r->model.kind == MODEL_FLOPS || r->model.kind == MODEL_RECORDED;
+    if (matters && in->services->inspect(&r->config, &r->facts, NULL) != 0)
+        r->facts = (struct data_facts){0};
+}
+
 static int read_model(const struct invocation *in, struct request *r, struct error *err)
 {
     const char *given = command_value(in, "duration");
@@ -52,7 +62,10 @@ static int read_model(const struct invocation *in, struct request *r, struct err
     if (given || r->model.count == 0)
         status = model_parse(given ? given : default_duration, &r->model, err);
     r->model.seed = r->config.seed;
-    return status;
+    if (status != 0)
+        return status;
+    read_facts(in, r);
+    return model_set_space(&r->model, &r->config, &r->facts, err);
 }
 
 static int read_faults(const struct invocation *in, struct request *r, struct error *err)
@@ -95,6 +108,7 @@ static int run_one(const struct request *r, int workers, struct simulate_figures
                                    .model = &r->model,
                                    .faults = &r->faults,
                                    .workers = workers,
+                                   .facts = &r->facts,
                                    .seed = r->config.seed};
     int status = simulate_run(&setup, ret, err);
     if (status == 0 && stop_signalled())
@@ -163,8 +177,9 @@ static const struct command_option options[] = {
     {"plan", NULL, false,
      "Compare a quarter, half, all, twice and four times the workers."},
     {"duration", "DIST", false,
-     "What a trial takes: constant:TIME, lognormal:MEDIAN,SIGMA, uniform:LEAST,MOST or "
-     "exponential:MEAN. Default: lognormal:60,0.5; of a run's folder, what it recorded."},
+     "What a trial takes: constant:TIME, lognormal:MEDIAN,SIGMA, uniform:LEAST,MOST, "
+     "exponential:MEAN, or flops:MEDIAN,SIGMA, in proportion to the FLOPs of its "
+     "architecture. Default: lognormal:60,0.5; of a run's folder, what it recorded."},
     {"fault", "NAME=RATE,...", true,
      "Probability that an attempt is hit by worker-lost, slow or trial-failed, and a "
      "message "
@@ -198,7 +213,9 @@ const struct command command_simulate = {
         "same, "
         "except for the processor time of the master, which is measured. The record is "
         "kept "
-        "in memory and is gone at the end; nothing is trained and no data is read.",
+        "in memory and is gone at the end; nothing is trained, and of the data only "
+        "sizes are "
+        "looked at, where FLOPs count and it is there (else images are 32 x 32 x 3).",
     .example =
         "archway simulate config.yaml --workers 64 --plan --duration lognormal:5m,0.6\n"
         "archway simulate first --workers 200 --fault worker-lost=0.001,slow=0.02",

@@ -423,7 +423,7 @@ int cohort_new(const struct cohort_setup *setup, struct cohort **ret, struct err
     struct wire_sim_setup wire = {.workers = setup->workers,
                                   .latency = latency,
                                   .quantum = nap,
-                                  .wall = start_wall,
+                                  .wall = setup->starts > 0 ? setup->starts : start_wall,
                                   .arrived = arrived,
                                   .due = due,
                                   .context = c};

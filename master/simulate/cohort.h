@@ -22,6 +22,7 @@ struct cohort_setup { /* borrowed for the life of the cohort */
     const struct faults *faults;
     int workers;
     uint64_t seed;
+    double starts; /* Unix time of the first instant; 0: 1e9 */
 };
 
 struct cohort_counts {

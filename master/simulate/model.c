@@ -13,6 +13,8 @@
 
 #include "common/rng.h"
 
+enum { SAMPLES = 1001 };
+
 static const struct {
     const char *name, *arguments;
     int count;
@@ -20,14 +22,17 @@ static const struct {
 } kinds[] = {{"constant", "TIME", 1, false},
              {"lognormal", "MEDIAN,SIGMA", 2, true},
              {"uniform", "LEAST,MOST", 2, false},
-             {"exponential", "MEAN", 1, false}};
+             {"exponential", "MEAN", 1, false},
+             {"flops", "MEDIAN,SIGMA", 2, true}};
 
 static int bad_duration(const char *text, struct error *err)
 {
     return error_set(
         err, ERROR_USAGE,
         "--duration is '%.60s'; allowed: constant:TIME, lognormal:MEDIAN,SIGMA, "
-        "uniform:LEAST,MOST or exponential:MEAN, with times such as 90, 5m or 2h",
+        "uniform:LEAST,MOST, exponential:MEAN or flops:MEDIAN,SIGMA, with times such as "
+        "90, "
+        "5m or 2h",
         text);
 }
 
@@ -52,7 +57,7 @@ static bool parse_arguments(const char *text, int kind, struct model *ret)
 int model_parse(const char *text, struct model *ret, struct error *err)
 {
     struct model m = {0};
-    for (int kind = MODEL_CONSTANT; kind <= MODEL_EXPONENTIAL; kind++) {
+    for (int kind = MODEL_CONSTANT; kind <= MODEL_FLOPS; kind++) {
         size_t size = strlen(kinds[kind].name);
         if (strncmp(text, kinds[kind].name, size) != 0 || text[size] != ':')
             continue;
@@ -123,6 +128,7 @@ int model_from_run(struct engine *run, struct model *ret, struct error *err)
 void model_fini(struct model *m)
 {
     free(m->entries);
+    space_free(m->space);
     *m = (struct model){0};
 }
 
@@ -144,9 +150,77 @@ void model_format(const struct model *m, struct text *out)
     case MODEL_EXPONENTIAL:
         text_append(out, "exponential, mean %s", a);
         return;
+    case MODEL_FLOPS:
+        text_append(out, "by FLOPs, median %s, sigma %g", a, m->b);
+        return;
     case MODEL_RECORDED:
         text_append(out, "as recorded, %zu trials", m->count);
     }
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double count_flops(const struct model *m, const struct architecture *a)
+{
+    const struct data_facts *f = &m->facts;
+    return space_cost(m->space, a, f->height, f->width, f->channels, f->classes).flops;
+}
+
+/* FLOPs of the median of many random architectures, spread over so many trials. */
+static double median_flops(const struct model *m, int64_t trials)
+{
+    double flops[SAMPLES];
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        struct architecture a;
+        struct rng rng;
+        uint64_t id = trials > 0 ? i * (uint64_t)trials / SAMPLES : 0;
+        rng_init(&rng, 0, RNG_SIMULATION, i);
+        space_sample(m->space, space_depth(m->space, id), &rng, &a);
+        flops[i] = count_flops(m, &a);
+    }
+    qsort(flops, SAMPLES, sizeof *flops, compare);
+    return flops[SAMPLES / 2];
+}
+
+int model_set_space(struct model *m, const struct config *config,
+                    const struct data_facts *facts, struct error *err)
+{
+    if (m->kind != MODEL_FLOPS)
+        return 0;
+    int status = space_new(config, &m->space, err);
+    if (status != 0)
+        return status;
+    m->facts = facts->height > 0
+                   ? *facts
+                   : (struct data_facts){
+                         .classes = 10, .height = 32, .width = 32, .channels = 3};
+    m->scale = m->a / median_flops(m, config->search.trials);
+    if (isfinite(m->scale))
+        return 0;
+    return error_set(err, ERROR_INPUT,
+                     "--duration flops: nobody counts the FLOPs of the space %s; give "
+                     "another distribution",
+                     space_name(m->space));
+}
+
+/* From the tokens in what a task says; 0 for what is no architecture of the space. */
+static double flops_of(const struct model *m, const char *text)
+{
+    json_t *json = json_loads(text, 0, NULL), *token;
+    struct architecture a = {
+        .depth = (uint16_t)json_integer_value(json_object_get(json, "depth"))};
+    size_t i;
+    json_array_foreach(json_object_get(json, "tokens"), i, token)
+    {
+        if (a.count < ARCHITECTURE_MAX_TOKENS)
+            a.tokens[a.count++] = (uint16_t)json_integer_value(token);
+    }
+    json_decref(json);
+    return space_validate(m->space, &a, NULL) == 0 ? count_flops(m, &a) : 0;
 }
 
 static const struct model_entry *find(const struct model *m, const char *architecture)
@@ -170,6 +244,8 @@ double model_seconds(const struct model *m, uint64_t trial, const char *architec
         return m->a + (m->b - m->a) * rng_double(&rng);
     case MODEL_EXPONENTIAL:
         return -m->a * log(1 - rng_double(&rng));
+    case MODEL_FLOPS:
+        return m->scale * flops_of(m, architecture) * exp(m->b * rng_normal(&rng));
     case MODEL_RECORDED:
         return m->entries[rng_below(&rng, (uint32_t)m->count)].seconds;
     default:

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/config.h"
+#include "common/data_facts.h"
 #include "common/error.h"
+#include "common/space/space.h"
 #include "common/text.h"
 #include "master/engine.h"
 
@@ -17,6 +20,7 @@ enum model_kind {
     MODEL_LOGNORMAL,   /* a: median, b: sigma of the logarithm */
     MODEL_UNIFORM,     /* from a to b seconds */
     MODEL_EXPONENTIAL, /* a: mean */
+    MODEL_FLOPS,       /* a: of the median architecture, b: sigma of the logarithm */
     MODEL_RECORDED     /* drawn from a run's trials */
 };
 
@@ -32,11 +36,21 @@ struct model {
     uint64_t seed;
     struct model_entry *entries; /* owned; by key; MODEL_RECORDED has at least one */
     size_t count;
+    struct space *space; /* owned; of MODEL_FLOPS once it has its space, else NULL */
+    struct data_facts facts;
+    double scale; /* seconds a FLOP */
 };
 
-/* "constant:60", "lognormal:5m,0.5", "uniform:30,90", "exponential:2m". ERROR_USAGE
- * telling what is allowed. Nothing to free. */
+/* "constant:60", "lognormal:5m,0.5", "uniform:30,90", "exponential:2m", "flops:5m,0.2".
+ * ERROR_USAGE telling what is allowed. Nothing to free. */
 int model_parse(const char *text, struct model *ret, struct error *err);
+/* What MODEL_FLOPS needs to know before it can be asked: durations are in proportion to
+ * the FLOPs of a forward pass, and half of the trials of a random search (which may grow
+ * deeper) take less than `a`. facts with height 0: images of 32 x 32 x 3 in ten classes.
+ * Does nothing for other kinds. ERROR_INPUT when the space counts no FLOPs. Free with
+ * model_fini. */
+int model_set_space(struct model *m, const struct config *config,
+                    const struct data_facts *facts, struct error *err);
 /* Durations and accuracies of the trials of a run; ERROR_INPUT when none was trained.
  * Free with model_fini. */
 int model_from_run(struct engine *run, struct model *ret, struct error *err);

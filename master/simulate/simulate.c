@@ -78,8 +78,11 @@ static int run_session(const struct simulate_setup *setup, const struct config *
                                     .wire = cohort_wire(stage->cohort),
                                     .local = {stage_step, stage_wait, stage},
                                     .clock = wire_sim_clock(cohort_wire(stage->cohort)),
+                                    .resume = setup->resume,
                                     .quiet = true,
                                     .lockstep = true};
+    if (setup->facts)
+        session.facts = *setup->facts;
     struct error why = {0};
     int exit_status = 0;
     bool lost = false;
@@ -97,8 +100,8 @@ static int run_session(const struct simulate_setup *setup, const struct config *
 static int run_measured(const struct simulate_setup *setup, const struct config *config,
                         const char *dir, struct simulate_figures *f, struct error *err)
 {
-    struct cohort_setup agents = {config, setup->model, setup->faults, setup->workers,
-                                  setup->seed};
+    struct cohort_setup agents = {config,         setup->model, setup->faults,
+                                  setup->workers, setup->seed,  setup->starts};
     struct stage stage = {0};
     double memory, cpu = process_cpu(&memory), real = read_clock(CLOCK_MONOTONIC);
     int status = cohort_new(&agents, &stage.cohort, err);

@@ -18,11 +18,14 @@ struct simulate_setup {          /* all borrowed */
     const struct faults *faults;
     int workers;
     uint64_t seed;
+    const struct data_facts *facts; /* what the master knows of the data; NULL: nothing */
     const char
-        *dir; /* to be made; the caller removes it; NULL: a temporary one, removed */
+        *dir;      /* to be made; the caller removes it; NULL: a temporary one, removed */
+    bool resume;   /* go on with the run in dir, as a later session */
+    double starts; /* Unix time at which the session opens; 0: 1e9 */
 };
 
-struct simulate_figures {
+struct simulate_figures { /* of all sessions of the run so far */
     int workers;
     bool finished;                /* all trials done, or a budget used up */
     char reason[ERROR_TEXT_SIZE]; /* why the run failed; "" when it did not */
