@@ -156,6 +156,7 @@ static void take_ready(struct dispatcher *d, struct dispatcher_worker *w)
     if (w->state != WORKER_REPORTED || !w->slots)
         return;
     w->state = WORKER_READY;
+    dispatcher_begin(d);
     dispatcher_offer(d, (int)(w - d->workers));
 }
 

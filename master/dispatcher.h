@@ -34,6 +34,7 @@ enum dispatcher_event_type {
     DISPATCHER_QUARANTINE,  /* a node gets no trials any more; reason says which */
     DISPATCHER_QUARANTINE_OVER,
     DISPATCHER_CHECKPOINT, /* what became of the state of a trial; `what` and `epoch` */
+    DISPATCHER_RISKY, /* a trial that starts will probably be cut off; reason says why */
     DISPATCHER_EVENT_COUNT
 };
 struct dispatcher_event {
@@ -61,6 +62,7 @@ struct dispatcher_setup { /* all borrowed for the life of the dispatcher */
 struct dispatcher_held {
     uint64_t count, trial; /* one of them */
     double seconds, left;  /* what it is expected to take; until the end */
+    bool final;            /* no session follows */
 };
 
 int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret,
@@ -82,8 +84,9 @@ uint64_t dispatcher_deferred(const struct dispatcher *d);
 void dispatcher_describe(const struct dispatcher *d, int most, struct text *out);
 /* The session ends at monotonic time `at` (INFINITY: never): a trial that is expected to
  * take longer is held for the next session, unless a whole session like this is too short
- * for it. */
-void dispatcher_set_end(struct dispatcher *d, double at);
+ * for it: then it is started while the session is young (DISPATCHER_RISKY). `final`: no
+ * session follows, so such a trial is held as well. */
+void dispatcher_set_end(struct dispatcher *d, double at, bool final);
 /* Does nothing run, and nothing that waits can be started? ret: why. */
 bool dispatcher_is_held(const struct dispatcher *d, struct dispatcher_held *ret);
 /* Places that could take a trial now. */
@@ -95,7 +98,9 @@ void dispatcher_set_tail(struct dispatcher *d, bool tail);
 int dispatcher_suspend(struct dispatcher *d, struct error *err);
 /* Is any rank still at it? */
 bool dispatcher_saves(const struct dispatcher *d);
-/* Take back everything that is handed out (stop, budget); seconds count as lost. */
+/* Take back everything that is handed out (stop, budget); seconds count as lost. The
+ * attempt of a trial that had about a whole session failed, so that one which never fits
+ * is given up after run.retries; others do not count. */
 void dispatcher_recall(struct dispatcher *d);
 /* Core-seconds (GPU-seconds with devices) that running attempts have used so far. */
 double dispatcher_running_cost(const struct dispatcher *d);

@@ -1,22 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which queued trial is next. Retries go first, in their order. Of the others, when
- * run.order says so and durations can be told, the longest expected one of the first LOOK:
- * when little is left, a long trial that starts last is what everybody waits for (Graham,
- * 1969: longest processing time first). And none is started that would be cut off by the
- * end of the session, as far as can be told: it is held for the next one. A trial that is
- * longer than a whole session would be held for ever, so it is started all the same. */
+ * run.order says so and durations can be told, the longest expected one of the first
+ * LOOK: when little is left, a long trial that starts last is what everybody waits for
+ * (Graham, 1969: longest processing time first). And none is started that would be cut
+ * off by the end of the session, as far as can be told: it is held for the next one. A
+ * trial that is longer than a whole session would be held for ever, so it is started all
+ * the same, but when the session is young: later it would only be cut off sooner. */
 #include "master/dispatcher_internal.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { LOOK = 64 /* queued trials, from the front */ };
 /* A trial that can be suspended and continued is worth this many seconds. */
 static const double worth_starting = 10;
+/* With this share of the session left, the next one would hardly bring more. */
+static const double young = 0.9;
 
-void dispatcher_set_end(struct dispatcher *d, double at)
+void dispatcher_set_end(struct dispatcher *d, double at, bool final)
 {
     d->end_at = at;
+    d->final = final;
     d->span = at - dispatcher_now(d);
+}
+
+/* Ranks may take their time to get ready: what trials can have of a session begins now.
+ */
+void dispatcher_begin(struct dispatcher *d)
+{
+    if (!d->begun)
+        d->span = d->end_at - dispatcher_now(d);
+    d->begun = true;
 }
 
 void dispatcher_learn(struct dispatcher *d, const struct trial *t)
@@ -31,24 +45,67 @@ static double expected(struct dispatcher *d, const struct trial *t, double quant
     return isnan(seconds) ? seconds : fmax(0, seconds - t->saved_seconds);
 }
 
+static bool can_continue(const struct dispatcher *d)
+{
+    return (d->setup.continues || d->seen_state) && !d->final;
+}
+
+/* Will it end in time, or is a part of it worth having? Unknown: yes. */
+static bool is_in_time(struct dispatcher *d, const struct trial *t, double left,
+                       double *ret_seconds)
+{
+    if (isinf(left))
+        return true;
+    *ret_seconds = expected(d, t, engine_config(d->setup.engine)->run.forecast);
+    return isnan(*ret_seconds) || *ret_seconds <= left ||
+           (can_continue(d) && left > worth_starting);
+}
+
 /* May it start now? What holds it is noted. */
 static bool fits(struct dispatcher *d, const struct trial *t)
 {
-    double left = d->end_at - dispatcher_now(d);
-    if (isinf(left))
-        return true;
-    double seconds =
-        expected(d, t, engine_config(d->setup.engine)->run.forecast);
-    if (isnan(seconds) || seconds <= left || seconds > d->span)
-        return true;
-    if ((d->setup.continues || d->seen_state) && left > worth_starting)
+    double left = d->end_at - dispatcher_now(d), seconds;
+    if (is_in_time(d, t, left, &seconds) || (!d->final && left >= young * d->span))
         return true;
     if (d->held.count++ == 0) {
         d->held.trial = t->id;
         d->held.seconds = seconds;
         d->held.left = left;
+        d->held.final = d->final;
     }
     return false;
+}
+
+bool dispatcher_is_risky(struct dispatcher *d, const struct trial *t, char *ret_why,
+                         size_t size)
+{
+    double left = d->end_at - dispatcher_now(d), seconds;
+    char takes[32], has[32];
+    if (is_in_time(d, t, left, &seconds))
+        return false;
+    text_format_duration(seconds, takes, sizeof takes);
+    text_format_duration(left, has, sizeof has);
+    snprintf(ret_why, size,
+             "trial %llu is expected to take up to %s, but a whole session has only %s: "
+             "started all the same, it will probably be cut off",
+             (unsigned long long)t->id, takes, has);
+    return true;
+}
+
+bool dispatcher_had_all(const struct dispatcher *d, const struct trial *t, double seconds,
+                        char *ret_why, size_t size)
+{
+    char had[32], span[32];
+    if (!isfinite(d->span) || seconds < young * d->span || t->saved_seconds > 0)
+        return false;
+    text_format_duration(seconds, had, sizeof had);
+    text_format_duration(d->span, span, sizeof span);
+    snprintf(
+        ret_why, size,
+        "cut off by the end of the session, of whose %s it had %s: it needs more time "
+        "or a trainer that saves its state",
+        span, had);
+    return true;
 }
 
 /* The longest expected of the fresh trials that fit, from `id` on. */

@@ -68,6 +68,7 @@ struct dispatcher {
     struct forecast forecast;
     bool seen_state;        /* a trainer has saved the state of a trial */
     double end_at, span;    /* monotonic end of the session, INFINITY: none; its length */
+    bool final, begun;      /* no session follows; a rank has been ready */
     struct dispatcher_held held; /* at the last choice */
     int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
     int expected, living, lost;        /* ranks */
@@ -130,6 +131,15 @@ int dispatcher_place(struct dispatcher *d, struct error *err);
 /* dispatcher_choice.c: the trial to hand out next; `fresh`: among those without an attempt
  * behind them. False when there is none, or none may start now. */
 bool dispatcher_choose(struct dispatcher *d, bool fresh, uint64_t *ret_id);
+/* A rank is ready. */
+void dispatcher_begin(struct dispatcher *d);
+/* Is a trial that may start expected to be cut off by the end? In words. */
+bool dispatcher_is_risky(struct dispatcher *d, const struct trial *t, char *ret_why,
+                         size_t size);
+/* Was an attempt that ran for so many seconds given about all that a session has, and
+ * leaves nothing to continue from? In words, as the reason of its failure. */
+bool dispatcher_had_all(const struct dispatcher *d, const struct trial *t, double seconds,
+                        char *ret_why, size_t size);
 /* A trial is over: its duration is worth knowing. */
 void dispatcher_learn(struct dispatcher *d, const struct trial *t);
 void dispatcher_describe_held(const struct dispatcher *d, struct text *out);

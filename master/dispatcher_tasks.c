@@ -125,10 +125,18 @@ static int send_task(struct dispatcher *d, const struct trial *t, int rank, int 
     return status;
 }
 
+static void warn_of_risk(struct dispatcher *d, uint64_t id, int rank)
+{
+    char why[MESSAGE_TEXT];
+    if (dispatcher_is_risky(d, ledger_trial(d->ledger, id), why, sizeof why))
+        dispatcher_notify(d, DISPATCHER_RISKY, id, rank, why);
+}
+
 static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slot *s,
                         struct error *err)
 {
     int attempt = 0;
+    warn_of_risk(d, id, s->rank);
     int status = engine_start(d->setup.engine, id, s->rank, s->index, dispatcher_wall(d),
                               &attempt, err);
     double spent = ledger_trial(d->ledger, id)->saved_seconds;
@@ -228,13 +236,44 @@ static double flight_seconds(const struct dispatcher *d, const struct flight *f)
     return f->spent + (f->started > 0 ? dispatcher_now(d) - f->started : 0);
 }
 
+static int fail_attempt(struct dispatcher *d, const struct flight *f, int rank, int slot,
+                        int failure, double seconds, const char *reason,
+                        struct error *err)
+{
+    struct ledger_result r = {.failure = (uint8_t)failure,
+                              .val_accuracy = NAN,
+                              .seconds = seconds,
+                              .params = NAN,
+                              .flops = NAN,
+                              .finished_at = dispatcher_wall(d),
+                              .reason = reason};
+    return engine_finish(d->setup.engine, f->trial, rank, slot, &r, err);
+}
+
+/* The end of the session has cut an attempt off. */
+static int cut_off(struct dispatcher *d, const struct flight *f, int rank, int slot,
+                   double seconds, struct error *err)
+{
+    const struct trial *t = ledger_trial(d->ledger, f->trial);
+    char why[MESSAGE_TEXT];
+    if (!dispatcher_had_all(d, t, seconds, why, sizeof why)) {
+        engine_forget(d->setup.engine, f->trial, seconds);
+        return 0;
+    }
+    int status = fail_attempt(d, f, rank, slot, FAILURE_TIMEOUT, seconds, why, err);
+    if (status == 0)
+        dispatcher_notify(
+            d, t->state == TRIAL_QUEUED ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED,
+            f->trial, rank, why);
+    return status;
+}
+
 /* An attempt on a lost rank counts as a failed one, so that a trial that kills machines
  * ends; one that only waited behind another does not. Oldest first, as the queue keeps
  * the order in which trials come back. */
 int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct error *err)
 {
     struct dispatcher_worker *w = &d->workers[rank];
-    struct engine *e = d->setup.engine;
     int status = 0;
     for (int slot = 0; slot < w->slot_count; slot++)
         for (bool ran = true; w->slots[slot].count > 0 && status == 0; ran = false) {
@@ -243,18 +282,11 @@ int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct err
             d->doubled -= f.doubled;
             if (f.doubled) /* whoever else has it answers for it */
                 continue;
-            if (forget || !ran) {
-                engine_forget(e, f.trial, seconds);
-                continue;
-            }
-            struct ledger_result r = {.failure = FAILURE_LOST,
-                                      .val_accuracy = NAN,
-                                      .seconds = seconds,
-                                      .params = NAN,
-                                      .flops = NAN,
-                                      .finished_at = dispatcher_wall(d),
-                                      .reason = "its rank was lost"};
-            status = engine_finish(e, f.trial, rank, slot, &r, err);
+            if (forget || !ran)
+                status = cut_off(d, &f, rank, slot, seconds, err);
+            else
+                status = fail_attempt(d, &f, rank, slot, FAILURE_LOST, seconds,
+                                      "its rank was lost", err);
         }
     return status;
 }

@@ -123,6 +123,13 @@ static int open_session_record(struct session *s, struct error *err)
     return engine_open_session(s->engine, &r, err);
 }
 
+/* The budget of hours ends the run, the clock only the session. */
+static void set_end(struct session *s)
+{
+    bool final = s->progress.until < s->stop.at;
+    dispatcher_set_end(s->dispatcher, final ? s->progress.until : s->stop.at, final);
+}
+
 static int open_dispatcher(struct session *s, struct error *err)
 {
     const struct config *c = engine_config(s->engine);
@@ -136,7 +143,7 @@ static int open_dispatcher(struct session *s, struct error *err)
                                  .context = s};
     int status = dispatcher_new(&d, &s->dispatcher, err);
     if (status == 0)
-        dispatcher_set_end(s->dispatcher, s->stop.at);
+        set_end(s);
     return status;
 }
 

@@ -186,6 +186,12 @@ void session_event(void *context, const struct dispatcher_event *e)
         event_log_text(s->log, session_wall(s), "quarantine", -1, e->reason);
         session_say(s, "warning: %s", e->reason);
         break;
+    case DISPATCHER_RISKY:
+        event_log_text(s->log, session_wall(s), "risky", e->rank, e->reason);
+        if (!s->said_risk)
+            session_say(s, "note: %s", e->reason);
+        s->said_risk = true;
+        break;
     case DISPATCHER_CHECKPOINT:
         checkpoint(s, e);
         break;

@@ -35,12 +35,12 @@ struct session {
     double watch_at, idle_since; /* see session_watch.c */
     size_t watched;              /* states named at the last look */
     bool terminal, live;  /* output is one; a live line stands on it */
+    bool said_risk;       /* that a trial will probably be cut off; others are logged */
     unsigned warnings;    /* failed attempts said so far */
     bool started_trials;  /* something was handed out: the folder is worth keeping */
     bool exhausted;       /* the strategy or the budget of trials has nothing more */
     bool finished;
     char reason[ERROR_TEXT_SIZE]; /* why it ended */
-    char held[256];               /* why nothing more is started; see nothing_fits */
     char recovered[ERROR_TEXT_SIZE]; /* what was wrong with the files on resume; or "" */
 };
 

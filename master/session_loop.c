@@ -153,20 +153,23 @@ static const char *budget_reached(const struct session *s)
                : NULL;
 }
 
-/* Waiting for the end of the session would only burn the allocation. */
-static const char *nothing_fits(struct session *s)
+/* Waiting for the end of the session, or of the budget, would only burn the allocation. */
+static bool nothing_fits(struct session *s)
 {
     struct dispatcher_held held;
     char seconds[32], left[32];
     if (!dispatcher_is_held(s->dispatcher, &held) || engine_owes_tell(s->engine))
-        return NULL;
+        return false;
     text_format_duration(held.seconds, seconds, sizeof seconds);
     text_format_duration(held.left, left, sizeof left);
-    snprintf(s->held, sizeof s->held,
-             "trial %llu is expected to take %s, %s are left, and nothing that waits is "
-             "shorter: left for the next session",
-             (unsigned long long)held.trial, seconds, left);
-    return s->held;
+    snprintf(s->reason, sizeof s->reason,
+             "trial %llu is expected to take up to %s, %s are left%s, and nothing that waits "
+             "is shorter%s",
+             (unsigned long long)held.trial, seconds, left,
+             held.final ? " of the budget search.hours" : "",
+             held.final ? "" : ": left for the next session");
+    s->finished = held.final;
+    return true;
 }
 
 static bool is_over(struct session *s)
@@ -174,12 +177,12 @@ static bool is_over(struct session *s)
     const char *why = stop_reason(&s->stop, s->setup->clock);
     if (!why)
         why = dispatcher_alone(s->dispatcher);
-    if (!why)
-        why = nothing_fits(s);
     if (why) {
         snprintf(s->reason, sizeof s->reason, "%s", why);
         return true;
     }
+    if (nothing_fits(s))
+        return true;
     why = budget_reached(s);
     if (!why && engine_settled(s->engine))
         why = "all trials are done";

@@ -53,7 +53,8 @@ START_TEST(durations_that_make_no_sense_are_refused)
     const char *const texts[] = {
         "",           "60",          "constant",      "constant:",
         "constant:x", "constant:-1", "constant:1,2",  "lognormal:60",
-        "uniform:5",  "uniform:9,5", "lognormal:1,x", "weibull:1,2"};
+        "uniform:5",  "uniform:9,5", "lognormal:1,x", "weibull:1,2",
+        "flops:60",   "flops:60,-1"};
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
         refuses_model(texts[i]);
 }
@@ -78,6 +79,58 @@ START_TEST(durations_have_the_means_of_their_distributions)
     ck_assert_double_eq_tol(mean_of("uniform:30,90", 20000), 60, 1);
     ck_assert_double_eq_tol(mean_of("exponential:60", 20000), 60, 2);
     ck_assert_double_eq_tol(mean_of("lognormal:60,0.5", 20000), 60 * exp(0.125), 2);
+}
+END_TEST
+
+static struct config plain_config(int mode, int64_t trials);
+
+/* Seconds of random architectures, which a model with chance 0 must order as their FLOPs
+ * do. */
+static void check_flops(const struct config *c, const struct data_facts *facts)
+{
+    struct model m;
+    struct space *space;
+    int below = 0, rounds = 400;
+    ck_assert_int_eq(model_parse("flops:60,0", &m, NULL), 0);
+    ck_assert_int_eq(model_set_space(&m, c, facts, NULL), 0);
+    ck_assert_int_eq(space_new(c, &space, NULL), 0);
+    for (int i = 0; i < rounds; i++) {
+        struct architecture a;
+        struct rng rng;
+        rng_init(&rng, 1, RNG_TEST, (uint64_t)i);
+        space_sample(space, space_depth(space, 0), &rng, &a);
+        json_t *json = space_to_json(space, &a);
+        char *text = json_dumps(json, JSON_COMPACT);
+        double seconds = model_seconds(&m, (uint64_t)i, text);
+        double flops = space_cost(space, &a, m.facts.height, m.facts.width,
+                                  m.facts.channels, m.facts.classes)
+                           .flops;
+        ck_assert_double_eq_tol(seconds, m.scale * flops, 1e-9 * seconds);
+        below += seconds < 60;
+        free(text);
+        json_decref(json);
+    }
+    ck_assert_double_eq_tol((double)below / rounds, 0.5, 0.1);
+    space_free(space);
+    model_fini(&m);
+}
+
+START_TEST(durations_can_follow_the_flops)
+{
+    struct config c = plain_config(MODE_ASYNC, 12);
+    const struct data_facts known = {
+        .classes = 100, .height = 28, .width = 20, .channels = 1};
+    check_flops(&c, &known);
+    check_flops(&c, &(struct data_facts){0});
+    struct model m;
+    ck_assert_int_eq(model_parse("constant:60", &m, NULL), 0);
+    ck_assert_int_eq(model_set_space(&m, &c, &known, NULL), 0);
+    ck_assert_ptr_null(m.space);
+    ck_assert_int_eq(model_parse("flops:60,0", &m, NULL), 0);
+    ck_assert_int_eq(model_set_space(&m, &c, &known, NULL), 0);
+    ck_assert_double_eq(model_seconds(&m, 1, "no architecture"), 0);
+    ck_assert_double_eq(model_seconds(&m, 1, "{\"depth\": 2, \"tokens\": [70000]}"), 0);
+    model_fini(&m);
 }
 END_TEST
 
@@ -162,23 +215,41 @@ START_TEST(messages_arrive_in_order_and_time_moves_only_when_it_is_moved)
 }
 END_TEST
 
-static struct simulate_figures simulate(const struct config *config, const char *duration,
-                                        const struct faults *faults, int workers,
-                                        uint64_t seed)
+static const struct data_facts facts = {
+    .classes = 10, .height = 28, .width = 28, .channels = 1};
+
+/* Session `number` (from 0) of a run. */
+static struct simulate_figures simulate_session(const struct config *config,
+                                                const char *duration,
+                                                const struct faults *faults, int workers,
+                                                uint64_t seed, int number)
 {
     struct model model;
     struct simulate_figures f;
     struct error err = {0};
     ck_assert_int_eq(model_parse(duration, &model, NULL), 0);
+    ck_assert_int_eq(model_set_space(&model, config, &facts, NULL), 0);
     struct simulate_setup s = {.config = config,
                                .model = &model,
                                .faults = faults,
                                .workers = workers,
-                               .seed = seed,
-                               .dir = dir};
-    simulate_remove(dir);
+                               .seed = seed + (uint64_t)number,
+                               .facts = &facts,
+                               .dir = dir,
+                               .resume = number > 0,
+                               .starts = 1e9 + 1e6 * number};
+    if (number == 0)
+        simulate_remove(dir);
     ck_assert_msg(simulate_run(&s, &f, &err) == 0, "%s", err.text);
+    model_fini(&model);
     return f;
+}
+
+static struct simulate_figures simulate(const struct config *config, const char *duration,
+                                        const struct faults *faults, int workers,
+                                        uint64_t seed)
+{
+    return simulate_session(config, duration, faults, workers, seed, 0);
 }
 
 static struct config plain_config(int mode, int64_t trials)
@@ -313,6 +384,7 @@ static void check_account(const struct account *a, const struct trial *t, int re
 /* What a history is, whoever trained it and when. */
 struct history {
     uint64_t count, over; /* over: all told */
+    double longest;       /* seconds of a trial */
     struct {
         struct architecture_hash hash;
         int state;
@@ -350,6 +422,7 @@ static void read_history(const struct config *c, bool over, bool snapshot,
         ret->trials[i].state = t->state;
         ret->trials[i].accuracy = t->val_accuracy;
         ret->trials[i].reward = t->reward;
+        ret->longest = fmax(ret->longest, t->seconds);
     }
     engine_free(run);
 }
@@ -521,6 +594,69 @@ START_TEST(a_session_ends_when_nothing_more_fits)
 }
 END_TEST
 
+/* Budgets end a run for good: what would not end in time is not begun at all. */
+START_TEST(a_budget_of_hours_is_not_spent_on_what_would_be_cut_off)
+{
+    struct faults none = {0};
+    struct config c = plain_config(MODE_ASYNC, 0);
+    c.search.strategy = STRATEGY_RANDOM;
+    engine_rig_one_choice(&c);
+    c.search.hours = 250.0 / 3600;
+    struct simulate_figures f = simulate(&c, "constant:100", &none, 8, 1);
+    ck_assert_msg(f.finished, "%s", f.reason);
+    ck_assert_uint_eq(f.done, 16);
+    ck_assert_double_eq_tol(f.seconds, 200, 3);
+    ck_assert_double_eq(hours_lost(), 0);
+}
+END_TEST
+
+/* Sessions of 50 s for trials of 100 s: each trial is given a whole session run.retries + 1
+ * times, then it failed, and the run comes to an end. */
+START_TEST(what_never_fits_fails_in_the_end)
+{
+    struct faults none = {0};
+    struct config c = plain_config(MODE_ASYNC, 4);
+    struct engine *e;
+    struct simulate_figures f;
+    int sessions = 0;
+    c.search.strategy = STRATEGY_RANDOM;
+    c.run.retries = 1;
+    c.run.time_limit = 50;
+    do
+        f = simulate_session(&c, "constant:100", &none, 2, 1, sessions++);
+    while (!f.finished && sessions < 20);
+    ck_assert(f.finished && f.done == 0 && f.failed == 4);
+    ck_assert_int_eq(sessions, 5);
+    ck_assert_int_eq(engine_open(dir, true, &e, NULL, NULL), 0);
+    for (uint64_t id = 0; id < 4; id++) {
+        const struct trial *t = ledger_trial(engine_ledger(e), id);
+        ck_assert(t->state == TRIAL_FAILED && t->failure == FAILURE_TIMEOUT);
+        ck_assert_uint_eq(t->attempts, 2);
+        ck_assert_msg(strstr(t->reason, "cut off by the end of the session"), "%s",
+                      t->reason);
+    }
+    engine_free(e);
+}
+END_TEST
+
+/* Ranks take up to a second until they are ready, so a session of 101 s has less than 101 s
+ * for trials of 100.5 s. */
+START_TEST(sessions_that_are_hardly_long_enough_make_progress)
+{
+    struct faults none = {0};
+    struct config c = plain_config(MODE_ASYNC, 30);
+    struct simulate_figures f;
+    int sessions = 0;
+    c.search.strategy = STRATEGY_RANDOM;
+    c.run.time_limit = 102;
+    do
+        f = simulate_session(&c, "constant:100.5", &none, 3, 1, sessions++);
+    while (!f.finished && sessions < 20);
+    ck_assert(f.finished && f.done == 30);
+    ck_assert_int_eq(sessions, 10);
+}
+END_TEST
+
 static int over_count;
 
 static void try_faults(struct rng *rng, const struct config *c,
@@ -540,6 +676,57 @@ static void try_faults(struct rng *rng, const struct config *c,
         check_same(plain, &h);
     over_count += f.finished;
 }
+
+/* Sessions of so many seconds until the run is over; returns how many. */
+static int run_sessions(struct config c, const char *duration, int workers, double limit,
+                        struct history *ret)
+{
+    struct faults none = {0};
+    bool finished = false;
+    int number = 0;
+    c.run.time_limit = limit;
+    for (; !finished && number < 200; number++) {
+        struct simulate_figures f =
+            simulate_session(&c, duration, &none, workers, c.seed, number);
+        finished = f.finished;
+    }
+    ck_assert(finished);
+    read_history(&c, true, true, ret);
+    return number;
+}
+
+/* The longest trial takes some six times as long as the shortest. */
+static void narrow_space(struct config *c)
+{
+    struct config_conv_chain *s = &c->space.conv_chain;
+    s->filter_heights = (struct config_list){3, {3, 5, 7}};
+    s->filter_widths = s->strides = (struct config_list){1, {1}};
+    s->filters = (struct config_list){3, {24, 36, 48}};
+}
+
+START_TEST(in_mode_sync_time_limits_change_no_history)
+{
+    struct faults none = {0};
+    struct rng rng;
+    int sessions = 0;
+    rng_init(&rng, test_seed, RNG_TEST, UINT64_MAX);
+    for (int i = 0; i < 40; i++) {
+        struct config c = random_config(&rng, MODE_SYNC);
+        struct history plain, cut;
+        narrow_space(&c);
+        c.search.trials = between(&rng, 20, TRIALS);
+        struct simulate_figures f = simulate(&c, "flops:5,0.2", &none, 1, 0);
+        ck_assert(f.finished);
+        read_history(&c, true, true, &plain);
+        sessions += run_sessions(c, "flops:5,0.2", between(&rng, 1, 4),
+                                 2 + plain.longest * (1 + rng_double(&rng)), &cut);
+        check_same(&plain, &cut);
+    }
+    fprintf(stderr, "seed %llu: %d sessions for 40 runs\n", (unsigned long long)test_seed,
+            sessions);
+    ck_assert_int_gt(sessions, 80);
+}
+END_TEST
 
 static void try_many(int mode)
 {
@@ -582,6 +769,7 @@ int main(void)
     const TTest *const tests[] = {
         durations_that_make_no_sense_are_refused,
         durations_have_the_means_of_their_distributions,
+        durations_can_follow_the_flops,
         faults_that_make_no_sense_are_refused,
         messages_arrive_in_order_and_time_moves_only_when_it_is_moved,
         figures_are_what_a_pencil_says,
@@ -590,8 +778,12 @@ int main(void)
         a_recorded_run_is_replayed,
         longest_first_shrinks_the_tail,
         a_session_ends_when_nothing_more_fits,
+        a_budget_of_hours_is_not_spent_on_what_would_be_cut_off,
+        what_never_fits_fails_in_the_end,
+        sessions_that_are_hardly_long_enough_make_progress,
         every_trial_is_accounted_for_once_whatever_happens,
         in_mode_sync_the_history_is_that_of_one_worker_without_a_fault,
+        in_mode_sync_time_limits_change_no_history,
         NULL};
     mallopt(M_TRIM_THRESHOLD, 1 << 28); /* or the pages of each run are faulted in anew */
     mallopt(M_MMAP_THRESHOLD, 1 << 28);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which trial is next: a ledger with a history, no ranks, and a clock that is a variable. */
+/* Which trial is next: a ledger with a history, no ranks, and a clock that is a variable.
+ */
 #include "master/dispatcher_internal.h"
 
 #include "engine_rig.h"
@@ -112,7 +113,7 @@ START_TEST(without_a_history_the_oldest_is_next)
     uint64_t id;
     start(FORECAST_FEWEST - 1, 1e-6, 0);
     ck_assert_uint_eq(chosen(), FORECAST_FEWEST - 1);
-    dispatcher_set_end(d, now + 1); /* and nothing is held */
+    dispatcher_set_end(d, now + 1, false); /* and nothing is held */
     ck_assert_uint_eq(chosen(), FORECAST_FEWEST - 1);
     for (uint64_t k = 0; k < WAITING; k++)
         engine_rig_start(&rig, FORECAST_FEWEST - 1 + k);
@@ -161,7 +162,7 @@ START_TEST(short_trials_keep_their_order)
     start(PAST, hourly(), 0);
     d->mean_seconds = 0.01;
     ck_assert_uint_eq(chosen(), PAST);
-    dispatcher_set_end(d, now + 61);
+    dispatcher_set_end(d, now + 61, false);
     ck_assert_uint_eq(chosen(), PAST);
     finish();
 }
@@ -173,7 +174,7 @@ START_TEST(what_cannot_end_in_time_is_held)
     double rate = hourly(), left = 400;
     uint64_t id;
     start(PAST, rate, 0);
-    dispatcher_set_end(d, now + 2000);
+    dispatcher_set_end(d, now + 2000, false);
     now += 2000 - left;
     for (int fitting = 0;; fitting++) {
         if (!dispatcher_choose(d, false, &id)) {
@@ -206,19 +207,61 @@ END_TEST
 /* A whole session is too short for it: waiting for the next one would never end. */
 START_TEST(nothing_is_held_for_ever)
 {
+    uint64_t id;
     start(PAST, 0, 900);
-    dispatcher_set_end(d, now + 600);
+    dispatcher_set_end(d, now + 600, false);
     ck_assert_uint_eq(chosen(), PAST);
-    now += 500;
+    now += 50;
+    ck_assert_uint_eq(chosen(), PAST);
+    now += 20; /* the next session has more time for it */
+    ck_assert(!dispatcher_choose(d, false, &id));
+    finish();
+    setup();
+    start(PAST, 0, 900);
+    dispatcher_set_end(d, now + 910, false);
+    now += 20; /* until the ranks are ready: every session loses that */
+    ck_assert_uint_eq(chosen(), PAST);
+    now += 100;
+    ck_assert(!dispatcher_choose(d, false, &id));
+    dispatcher_begin(d);
     ck_assert_uint_eq(chosen(), PAST);
     finish();
     setup();
+    start(PAST, 0, 900);
+    dispatcher_set_end(d, now + 600, true); /* none comes */
+    ck_assert(!dispatcher_choose(d, false, &id));
+    finish();
+    setup();
     start(PAST, 0, 500);
-    dispatcher_set_end(d, now + 600);
+    dispatcher_set_end(d, now + 600, false);
     ck_assert_uint_eq(chosen(), PAST); /* with the whole session before it */
     now += 200;
-    uint64_t id;
     ck_assert(!dispatcher_choose(d, false, &id));
+    finish();
+}
+END_TEST
+
+START_TEST(a_cut_that_leaves_no_hope_is_named)
+{
+    char why[400] = "";
+    const struct trial *t;
+    start(PAST, 0, 900);
+    t = engine_rig_trial(&rig, PAST);
+    ck_assert(!dispatcher_is_risky(d, t, why, sizeof why)); /* no end */
+    ck_assert(!dispatcher_had_all(d, t, 1e9, why, sizeof why));
+    dispatcher_set_end(d, now + 901, false);
+    ck_assert(!dispatcher_is_risky(d, t, why, sizeof why));
+    dispatcher_set_end(d, now + 600, false);
+    ck_assert(dispatcher_is_risky(d, t, why, sizeof why));
+    ck_assert_str_eq(why,
+                     "trial 12 is expected to take up to 15m 00s, but a whole session "
+                     "has only 10m 00s: started all the same, it will probably be "
+                     "cut off");
+    ck_assert(!dispatcher_had_all(d, t, 539, why, sizeof why));
+    ck_assert(dispatcher_had_all(d, t, 541, why, sizeof why));
+    ck_assert_msg(strstr(why, "of whose 10m 00s it had 9m 01s"), "%s", why);
+    ledger_keep_state(engine_ledger(rig.engine), PAST, 3, 100);
+    ck_assert(!dispatcher_had_all(d, t, 541, why, sizeof why));
     finish();
 }
 END_TEST
@@ -228,7 +271,7 @@ START_TEST(what_can_be_continued_is_started)
     uint64_t id;
     continues = true;
     start(PAST, 0, 900);
-    dispatcher_set_end(d, now + 1000);
+    dispatcher_set_end(d, now + 1000, false);
     now += 900;
     ck_assert_uint_eq(chosen(), PAST);
     now += 95;
@@ -236,7 +279,7 @@ START_TEST(what_can_be_continued_is_started)
     finish();
     setup();
     start(PAST, 0, 900);
-    dispatcher_set_end(d, now + 1000);
+    dispatcher_set_end(d, now + 1000, false);
     now += 900;
     ck_assert(!dispatcher_choose(d, false, &id));
     d->seen_state = true; /* a trainer of one's own has saved one */
@@ -250,7 +293,7 @@ START_TEST(a_suspended_trial_needs_its_rest_only)
 {
     uint64_t id;
     start(PAST, 0, 900);
-    dispatcher_set_end(d, now + 1000);
+    dispatcher_set_end(d, now + 1000, false);
     now += 800;
     ck_assert(!dispatcher_choose(d, false, &id));
     ledger_keep_state(engine_ledger(rig.engine), PAST + 2, 3, 750);
@@ -267,6 +310,7 @@ int main(void)
                                   short_trials_keep_their_order,
                                   what_cannot_end_in_time_is_held,
                                   nothing_is_held_for_ever,
+                                  a_cut_that_leaves_no_hope_is_named,
                                   what_can_be_continued_is_started,
                                   a_suspended_trial_needs_its_rest_only,
                                   NULL};
