@@ -29,7 +29,9 @@ struct config_list {
 
 enum config_data_format { DATA_IDX, DATA_CIFAR10, DATA_CIFAR100, DATA_GENERATED };
 enum config_whiten { WHITEN_NONE, WHITEN_CHANNEL, WHITEN_ZCA };
-enum config_space { SPACE_CONV_CHAIN };
+enum config_space { SPACE_CONV_CHAIN, SPACE_RNN_DAG, SPACE_RNN_TREE };
+/* Those of common/space/rnn_words.h. */
+enum config_decisions { DECISIONS_PER_STEP, DECISIONS_ATTENTION };
 enum config_optimizer { OPTIMIZER_SGD, OPTIMIZER_ADAM };
 enum config_schedule { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
 /* "generic" runs everywhere; the names are those of common/nn/kernels.h. */
@@ -63,6 +65,15 @@ struct config_conv_chain {
     int grow_every, grow_by;    /* depth += grow_by every grow_every trials; 0: never */
 };
 
+/* Recurrent cells: rnn-dag has nodes and decisions, rnn-tree base and combinations. */
+struct config_rnn {
+    int nodes;
+    int decisions;                   /* enum config_decisions */
+    int base;                        /* leaves of the tree */
+    struct config_list activations;  /* enum rnn_activation */
+    struct config_list combinations; /* enum rnn_combination */
+};
+
 struct config_builtin_trainer {
     int epochs, batch;
     struct {
@@ -80,6 +91,7 @@ struct config_builtin_trainer {
         int pad;   /* pixels of zero padding before a random crop; 0: no crop */
         bool flip; /* random horizontal flip */
     } augment;
+    int hidden;  /* recurrent children: units of embedding and hidden state */
     int kernels; /* enum config_kernels; auto: the fastest that run there */
 };
 
@@ -159,6 +171,7 @@ struct config {
     struct {
         int name; /* enum config_space */
         struct config_conv_chain conv_chain;
+        struct config_rnn rnn;
     } space;
     struct config_trainer trainer;
     struct config_reward reward;
@@ -169,18 +182,19 @@ struct config {
 };
 
 enum config_type {
-    CONFIG_TYPE_TEXT,     /* one of choices, where there are some */
+    CONFIG_TYPE_TEXT, /* one of choices, where there are some */
     CONFIG_TYPE_PATH,
-    CONFIG_TYPE_INT,      /* int, [min, max] */
+    CONFIG_TYPE_INT, /* int, [min, max] */
     CONFIG_TYPE_INT64,
     CONFIG_TYPE_UINT64,
-    CONFIG_TYPE_REAL,     /* double, [min, max] */
+    CONFIG_TYPE_REAL, /* double, [min, max] */
     CONFIG_TYPE_BOOL,
-    CONFIG_TYPE_CHOICE,   /* int: index into choices */
-    CONFIG_TYPE_DURATION, /* double, seconds; written 90, 90s, 5m, 2h, 1d, HH:MM:SS */
-    CONFIG_TYPE_SIZE,     /* int64, bytes; written 1048576, 512MiB, 2GiB */
-    CONFIG_TYPE_INT_LIST, /* struct config_list, each entry in [min, max] */
-    CONFIG_TYPE_COMMAND   /* words of trainer.command */
+    CONFIG_TYPE_CHOICE,      /* int: index into choices */
+    CONFIG_TYPE_DURATION,    /* double, seconds; written 90, 90s, 5m, 2h, 1d, HH:MM:SS */
+    CONFIG_TYPE_SIZE,        /* int64, bytes; written 1048576, 512MiB, 2GiB */
+    CONFIG_TYPE_INT_LIST,    /* struct config_list, each entry in [min, max] */
+    CONFIG_TYPE_CHOICE_LIST, /* struct config_list of indices into choices */
+    CONFIG_TYPE_COMMAND      /* words of trainer.command */
 };
 
 /* One key of the configuration. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/architecture.h"
+#include "common/space/space.h"
 
 struct check {
     const struct config *config;
@@ -97,6 +98,29 @@ static int check_depth(const struct check *c)
     return 0;
 }
 
+/* Entries of a list of words are checked here, those of numbers where they are used. */
+static int check_words(const struct check *c)
+{
+    const struct config_rnn *rnn = &c->config->space.rnn;
+    const struct {
+        const char *key;
+        const struct config_list *list;
+    } lists[] = {{"space.activations", &rnn->activations},
+                 {"space.combinations", &rnn->combinations}};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        unsigned seen = 0;
+        for (int i = 0; i < lists[l].list->count; i++) {
+            int v = lists[l].list->values[i];
+            if (seen >> v & 1)
+                return contradiction(c, lists[l].key,
+                                     "%s stands twice; every choice once",
+                                     config_choice_name(lists[l].key, v));
+            seen |= 1u << v;
+        }
+    }
+    return 0;
+}
+
 static int check_space(const struct check *c)
 {
     const struct config_conv_chain *chain = &c->config->space.conv_chain;
@@ -121,7 +145,8 @@ static int check_space(const struct check *c)
             c, "space.grow.by",
             "%d without space.grow.every, the proposals between two steps",
             chain->grow_by);
-    return check_depth(c);
+    int status = check_depth(c);
+    return status ? status : check_words(c);
 }
 
 static int check_trainer(const struct check *c)
@@ -131,6 +156,12 @@ static int check_trainer(const struct check *c)
     int train = c->config->task.train;
     if (c->config->trainer.command_count > 0)
         return 0;
+    if (space_reads_of(c->config->space.name) != SPACE_INPUT_IMAGES)
+        return contradiction(
+            c, "space.name",
+            "%s, whose children the built-in trainer does not train; trainer.command "
+            "names a program that does",
+            config_choice_name("space.name", c->config->space.name));
     if (train > 0 && t->batch > train)
         return contradiction(c, "trainer.builtin.batch",
                              "%d is more than task.train = %d images", t->batch, train);

@@ -22,6 +22,9 @@
     }
 #define RANGE(low, high) .min = low, .max = high
 #define GENERATED .when = "task.data.format=generated"
+#define CHAIN .when = "space.name=conv-chain"
+#define DAG .when = "space.name=rnn-dag"
+#define TREE .when = "space.name=rnn-tree"
 #define BUILTIN .when = "trainer.command=[]"
 #define SGD .when = "trainer.builtin.optimizer.name=sgd"
 #define REINFORCE .when = "search.strategy=reinforce"
@@ -62,25 +65,45 @@ const struct config_key config_schema[] = {
         .zero = "auto",
         .help = "Images to measure the reward on; auto: 1/6 of the training file."),
 
-    KEY("space.name", CHOICE, space.name, .choices = WORDS("conv-chain"),
-        .initial = "conv-chain", .help = "The space of architectures."),
-    KEY("space.layers", INT, space.conv_chain.layers, RANGE(1, 64), .initial = "6",
+    KEY("space.name", CHOICE, space.name,
+        .choices = WORDS("conv-chain", "rnn-dag", "rnn-tree"), .initial = "conv-chain",
+        .help =
+            "The space of architectures: a chain of convolutions (Zoph & Le), or "
+            "recurrent cells that are a graph of nodes (ENAS) or a tree (Zoph & Le)."),
+    KEY("space.layers", INT, space.conv_chain.layers, RANGE(1, 64), .initial = "6", CHAIN,
         .help = "Layers of the first architectures."),
     KEY("space.filter_heights", INT_LIST, space.conv_chain.filter_heights, RANGE(1, 31),
-        .initial = "[1, 3, 5, 7]", .help = "Choices of a layer's filter height."),
+        .initial = "[1, 3, 5, 7]", CHAIN, .help = "Choices of a layer's filter height."),
     KEY("space.filter_widths", INT_LIST, space.conv_chain.filter_widths, RANGE(1, 31),
-        .initial = "[1, 3, 5, 7]", .help = "Choices of a layer's filter width."),
+        .initial = "[1, 3, 5, 7]", CHAIN, .help = "Choices of a layer's filter width."),
     KEY("space.filters", INT_LIST, space.conv_chain.filters, RANGE(1, 4096),
-        .initial = "[24, 36, 48, 64]", .help = "Choices of a layer's number of filters."),
+        .initial = "[24, 36, 48, 64]", CHAIN,
+        .help = "Choices of a layer's number of filters."),
     KEY("space.strides", INT_LIST, space.conv_chain.strides, RANGE(1, 16),
-        .initial = "[1, 2, 3]", .help = "Choices of a layer's stride."),
-    KEY("space.skip", BOOL, space.conv_chain.skip, .initial = "false",
+        .initial = "[1, 2, 3]", CHAIN, .help = "Choices of a layer's stride."),
+    KEY("space.skip", BOOL, space.conv_chain.skip, .initial = "false", CHAIN,
         .help = "Also search which earlier layers feed a layer."),
     KEY("space.grow.every", INT, space.conv_chain.grow_every, RANGE(0, INT_MAX),
-        .initial = "never", .zero = "never",
+        .initial = "never", CHAIN, .zero = "never",
         .help = "Proposals of the search after which architectures get deeper."),
     KEY("space.grow.by", INT, space.conv_chain.grow_by, RANGE(0, 63), .initial = "0",
-        .help = "Layers that are added each time."),
+        CHAIN, .help = "Layers that are added each time."),
+
+    KEY("space.nodes", INT, space.rnn.nodes, RANGE(1, 32), .initial = "12", DAG,
+        .help = "Nodes of the cell; all but the first read one earlier node."),
+    KEY("space.decisions", CHOICE, space.rnn.decisions,
+        .choices = WORDS("per-step", "attention"), .initial = "per-step", DAG,
+        .help = "How a controller decides: with a softmax of its own for every step, or "
+                "with one for all activations and attention over the earlier nodes."),
+    KEY("space.base", INT, space.rnn.base, RANGE(2, 32), .initial = "8", TREE,
+        .help = "Leaves of the tree; each reads the input and the last hidden state."),
+    KEY("space.activations", CHOICE_LIST, space.rnn.activations,
+        .choices = WORDS("tanh", "relu", "identity", "sigmoid"),
+        .initial = "[tanh, relu, identity, sigmoid]",
+        .when = "space.name=rnn-dag|rnn-tree", .help = "Choices of a node's activation."),
+    KEY("space.combinations", CHOICE_LIST, space.rnn.combinations,
+        .choices = WORDS("add", "elem_mult"), .initial = "[add, elem_mult]", TREE,
+        .help = "Choices of how a node combines its two inputs."),
 
     KEY("trainer.command", COMMAND, trainer.command_count, .initial = "[]",
         .help = "Words of an external trainer's command; [] is the built-in trainer."),
@@ -117,6 +140,9 @@ const struct config_key config_schema[] = {
         .help = "Pixels of zeros around an image before a random crop; 0: no crop."),
     KEY("trainer.builtin.augment.flip", BOOL, trainer.builtin.augment.flip,
         .initial = "true", BUILTIN, .help = "Flip images left to right at random."),
+    KEY("trainer.builtin.hidden", INT, trainer.builtin.hidden, RANGE(1, 16384),
+        .initial = "200", .when = "space.name=rnn-dag|rnn-tree",
+        .help = "Units of a recurrent child's hidden state and embedding."),
     KEY("trainer.builtin.kernels", CHOICE, trainer.builtin.kernels,
         .choices = WORDS("auto", "avx512", "avx2", "generic"), .initial = "auto", BUILTIN,
         .may_change = true,

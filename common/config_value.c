@@ -100,6 +100,10 @@ void config_format_allowed(const struct config_key *key, struct text *out)
         text_append(out, "a list of 1 to %d whole numbers", CONFIG_LIST);
         format_range(key, INT_MAX, out);
         break;
+    case CONFIG_TYPE_CHOICE_LIST:
+        text_append(out, "a list, each entry once, of ");
+        format_choices(key->choices, out);
+        break;
     case CONFIG_TYPE_COMMAND:
         text_append(out,
                     "a list of at most %d words of at most %d bytes, as in "
@@ -152,6 +156,18 @@ static int parse_bool(const struct config_item *item, bool *ret)
     return -1;
 }
 
+static int parse_list_item(const struct config_key *key, const struct config_item *item,
+                           int *ret)
+{
+    int64_t v = 0;
+    if (key->type == CONFIG_TYPE_CHOICE_LIST)
+        v = choice_index(key->choices, item->text);
+    else if (parse_int(key, item, &v) < 0)
+        return -1;
+    *ret = (int)v;
+    return key->type == CONFIG_TYPE_CHOICE_LIST && v < 0 ? -1 : 0;
+}
+
 static int parse_list(const struct config_key *key, const struct config_entry *entry,
                       struct config_list *to)
 {
@@ -159,10 +175,9 @@ static int parse_list(const struct config_key *key, const struct config_entry *e
     if (entry->shape != CONFIG_SEQUENCE || entry->count < 1 || entry->count > CONFIG_LIST)
         return -1;
     for (int i = 0; i < entry->count; i++) {
-        int64_t v;
-        if (parse_int(key, &entry->items[i], &v) < 0)
+        if (parse_list_item(key, &entry->items[i], &list.values[i]) < 0)
             return -1;
-        list.values[list.count++] = (int)v;
+        list.count++;
     }
     *to = list;
     return 0;
@@ -241,6 +256,11 @@ static int parse_scalar(const struct config_key *key, const struct config_item *
     return 0;
 }
 
+static bool is_list(const struct config_key *key)
+{
+    return key->type == CONFIG_TYPE_INT_LIST || key->type == CONFIG_TYPE_CHOICE_LIST;
+}
+
 /* "; did you mean 'x'?" for a misspelt choice. */
 static void suggest(const struct config_key *key, const struct config_entry *entry,
                     struct text *out)
@@ -257,7 +277,7 @@ int config_value_parse(const struct config_key *key, const struct config_entry *
                        struct config *config, struct error *err)
 {
     int result = -1;
-    if (key->type == CONFIG_TYPE_INT_LIST)
+    if (is_list(key))
         result =
             parse_list(key, entry, (struct config_list *)((char *)config + key->offset));
     else if (key->type == CONFIG_TYPE_COMMAND)
@@ -286,7 +306,7 @@ void config_value_initial(const struct config_key *key, struct config *config)
     struct config_entry entry = {.shape = CONFIG_SCALAR, .count = 1, .items = items};
     snprintf(words, sizeof words, "%s", key->initial);
     items[0] = (struct config_item){words, false};
-    if (key->type == CONFIG_TYPE_INT_LIST || key->type == CONFIG_TYPE_COMMAND) {
+    if (is_list(key) || key->type == CONFIG_TYPE_COMMAND) {
         char *save = NULL;
         entry.shape = CONFIG_SEQUENCE;
         entry.count = 0;

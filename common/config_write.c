@@ -35,6 +35,7 @@ bool config_value_equal(const struct config_key *key, const struct config *a,
     case CONFIG_TYPE_BOOL:
         return *(const bool *)x == *(const bool *)y;
     case CONFIG_TYPE_INT_LIST:
+    case CONFIG_TYPE_CHOICE_LIST:
         return lx->count == ly->count &&
                memcmp(lx->values, ly->values, (size_t)lx->count * sizeof(int)) == 0;
     case CONFIG_TYPE_COMMAND:
@@ -155,6 +156,16 @@ static void append_list(const struct config_list *list, struct text *out)
     text_append(out, "%s]", list->count ? "" : "[");
 }
 
+static void append_words(const struct config_key *key, const struct config_list *list,
+                         struct text *out)
+{
+    text_append(out, "[");
+    for (int i = 0; i < list->count; i++)
+        text_append(out, "%s%s", i ? ", " : "",
+                    config_choice_name(key->path, list->values[i]));
+    text_append(out, "]");
+}
+
 static void append_command(const struct config_trainer *trainer, struct text *out)
 {
     text_append(out, "[");
@@ -223,6 +234,9 @@ void config_format(const struct config *config, const struct config_key *key,
         break;
     case CONFIG_TYPE_INT_LIST:
         append_list((const struct config_list *)(const void *)at, out);
+        break;
+    case CONFIG_TYPE_CHOICE_LIST:
+        append_words(key, (const struct config_list *)(const void *)at, out);
         break;
     case CONFIG_TYPE_COMMAND:
         append_command(&config->trainer, out);

@@ -84,9 +84,10 @@ int controller_sample(struct controller *c, int depth, const uint64_t *ids, size
                       struct architecture *ret, double *ret_log_probability,
                       struct error *err)
 {
-    if (depth < 1 || depth > space_max_depth(c->space))
-        return error_set(err, ERROR_INPUT, "space '%s': depth %d, allowed are 1 to %d",
-                         space_name(c->space), depth, space_max_depth(c->space));
+    int flattest = space_min_depth(c->space), deepest = space_max_depth(c->space);
+    if (depth < flattest || depth > deepest)
+        return error_set(err, ERROR_INPUT, "space '%s': depth %d, allowed are %d to %d",
+                         space_name(c->space), depth, flattest, deepest);
     int tokens = space_max_tokens(c->space, depth);
     for (size_t first = 0; first < n; first += CONTROLLER_SAMPLE_CHUNK) {
         size_t left = n - first, steps = 0;

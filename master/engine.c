@@ -247,12 +247,14 @@ int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
 
 double engine_work(const struct engine *e, const struct trial *t)
 {
-    struct data_facts f = e->facts;
-    if (f.height == 0) /* nobody looked at the data: one image is as good as another */
-        f = (struct data_facts){.height = 32, .width = 32, .channels = 3, .classes = 10};
-    double flops =
-        space_cost(e->space, t->architecture, f.height, f.width, f.channels, f.classes)
-            .flops;
+    struct space_task task = space_task_of(&e->config, &e->facts);
+    if (!space_knows_cost(e->space, &task)) { /* any data shows which takes more */
+        task.height = task.width = 32;
+        task.channels = 3;
+        task.classes = 10;
+        task.vocabulary = 10000;
+    }
+    double flops = space_cost(e->space, t->architecture, &task).flops;
     return flops > 0 ? flops : NAN;
 }
 
@@ -274,9 +276,8 @@ int engine_propose(struct engine *e, double now, enum engine_answer *ret,
     status = engine_make_proposal(e, id, &t, ret, err);
     if (status != 0 || *ret != ENGINE_PROPOSED)
         return status;
-    struct space_cost cost =
-        space_cost(e->space, t.architecture, e->facts.height, e->facts.width,
-                   e->facts.channels, e->facts.classes);
+    struct space_task task = space_task_of(&e->config, &e->facts);
+    struct space_cost cost = space_cost(e->space, t.architecture, &task);
     t.params = cost.params;
     t.flops = cost.flops;
     t.proposed_at = now;

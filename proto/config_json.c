@@ -21,6 +21,19 @@ static json_t *list_value(const struct config_list *list)
     return array;
 }
 
+static json_t *words_value(const struct config_key *key, const struct config_list *list)
+{
+    json_t *array = json_array();
+    for (int i = 0; array && i < list->count; i++) {
+        const char *word = config_choice_name(key->path, list->values[i]);
+        if (json_array_append_new(array, json_string(word)) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 static json_t *command_value(const struct config_trainer *trainer)
 {
     json_t *array = json_array();
@@ -55,6 +68,8 @@ static json_t *key_value(const struct config *config, const struct config_key *k
         return json_string(config_choice_name(key->path, *(const int *)at));
     case CONFIG_TYPE_INT_LIST:
         return list_value(at);
+    case CONFIG_TYPE_CHOICE_LIST:
+        return words_value(key, at);
     case CONFIG_TYPE_COMMAND:
         return command_value(&config->trainer);
     }

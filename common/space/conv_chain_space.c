@@ -109,6 +109,24 @@ static void chain_free(struct space *space)
     free(space);
 }
 
+static int chain_kinds(const struct space *space)
+{
+    (void)space;
+    return KINDS;
+}
+
+static const char *chain_kind_name(const struct space *space, int kind)
+{
+    (void)space;
+    return kind_names[kind];
+}
+
+static int chain_min_depth(const struct space *space)
+{
+    (void)space;
+    return 1;
+}
+
 static int chain_kind_choices(const struct space *space, int kind)
 {
     return chain_space(space)->choices[kind].count;
@@ -192,16 +210,12 @@ static void chain_build(const struct space *space, const struct architecture *a,
     conv_chain_find_outputs(ret);
 }
 
-static struct architecture_hash chain_hash(const struct space *space,
-                                           const struct architecture *a)
+static void chain_canonical(const struct space *space, const struct architecture *a,
+                            struct bytes *out)
 {
     struct conv_chain chain;
-    uint8_t memory[CONV_CHAIN_CANONICAL_SIZE]; /* never grows, so it cannot fail */
-    struct bytes canonical = {.data = memory, .capacity = sizeof memory};
     chain_build(space, a, &chain);
-    conv_chain_canonical(&chain, &canonical);
-    assert(canonical.data == memory);
-    return architecture_hash_bytes(&canonical);
+    conv_chain_canonical(&chain, out);
 }
 
 static double chain_log10_size(const struct space *space, int depth)
@@ -216,13 +230,14 @@ static double chain_log10_size(const struct space *space, int depth)
 }
 
 static struct space_cost chain_cost(const struct space *space,
-                                    const struct architecture *a, int height, int width,
-                                    int channels, int classes)
+                                    const struct architecture *a,
+                                    const struct space_task *task)
 {
     struct conv_chain chain;
     struct space_cost cost;
     chain_build(space, a, &chain);
-    conv_chain_cost(&chain, height, width, channels, classes, &cost.params, &cost.flops);
+    conv_chain_cost(&chain, task->height, task->width, task->channels, task->classes,
+                    &cost.params, &cost.flops);
     return cost;
 }
 
@@ -251,17 +266,21 @@ static void chain_describe(const struct space *space, const struct architecture 
 
 const struct space_ops conv_chain_space_ops = {
     .name = "conv-chain",
+    .unit = "layer",
+    .units = "layers",
+    .input = SPACE_INPUT_IMAGES,
     .new = chain_new,
     .free = chain_free,
-    .kinds = KINDS,
-    .kind_names = kind_names,
+    .kinds = chain_kinds,
+    .kind_name = chain_kind_name,
     .kind_choices = chain_kind_choices,
     .has_anchors = chain_has_anchors,
+    .min_depth = chain_min_depth,
     .max_depth = chain_max_depth,
     .depth = chain_depth,
     .max_tokens = chain_max_tokens,
     .next = chain_next,
-    .hash = chain_hash,
+    .canonical = chain_canonical,
     .log10_size = chain_log10_size,
     .cost = chain_cost,
     .to_json = chain_to_json,

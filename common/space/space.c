@@ -4,11 +4,16 @@
 #include "common/space/space.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/space/space_ops.h"
 
 static const struct space_ops *const spaces[] = {
     [SPACE_CONV_CHAIN] = &conv_chain_space_ops,
+    [SPACE_RNN_DAG] = &rnn_dag_space_ops,
+    [SPACE_RNN_TREE] = &rnn_tree_space_ops,
 };
 enum { SPACES = sizeof spaces / sizeof spaces[0] };
 
@@ -32,26 +37,47 @@ const char *space_name(const struct space *space)
     return space->ops->name;
 }
 
+const char *space_units(const struct space *space)
+{
+    return space->ops->units;
+}
+
+enum space_input space_reads(const struct space *space)
+{
+    return space->ops->input;
+}
+
+enum space_input space_reads_of(int name)
+{
+    assert(name >= 0 && name < SPACES);
+    return spaces[name]->input;
+}
+
 int space_kinds(const struct space *space)
 {
-    return space->ops->kinds;
+    return space->ops->kinds(space);
 }
 
 int space_kind_choices(const struct space *space, int kind)
 {
-    assert(kind >= 0 && kind < space->ops->kinds);
+    assert(kind >= 0 && kind < space_kinds(space));
     return space->ops->kind_choices(space, kind);
 }
 
 const char *space_kind_name(const struct space *space, int kind)
 {
-    assert(kind >= 0 && kind < space->ops->kinds);
-    return space->ops->kind_names[kind];
+    assert(kind >= 0 && kind < space_kinds(space));
+    return space->ops->kind_name(space, kind);
 }
 
 bool space_has_anchors(const struct space *space)
 {
     return space->ops->has_anchors(space);
+}
+
+int space_min_depth(const struct space *space)
+{
+    return space->ops->min_depth(space);
 }
 
 int space_max_depth(const struct space *space)
@@ -66,7 +92,7 @@ int space_depth(const struct space *space, uint64_t id)
 
 int space_max_tokens(const struct space *space, int depth)
 {
-    assert(depth >= 1 && depth <= space_max_depth(space));
+    assert(depth >= space_min_depth(space) && depth <= space_max_depth(space));
     return space->ops->max_tokens(space, depth);
 }
 
@@ -93,13 +119,13 @@ static int check_tokens(const struct space *space, const struct architecture *a,
         if (i >= a->count)
             return error_set(
                 err, ERROR_INPUT,
-                "architecture: %d tokens, but token %d (layer %d, %s) is missing",
-                a->count, i, d->layer, what);
+                "architecture: %d tokens, but token %d (%s %d, %s) is missing", a->count,
+                i, space->ops->unit, d->layer, what);
         else if (a->tokens[i] >= values)
             return error_set(
                 err, ERROR_INPUT,
-                "architecture: token %d (layer %d, %s) is %d, allowed are 0 to %d", i,
-                d->layer, what, a->tokens[i], values - 1);
+                "architecture: token %d (%s %d, %s) is %d, allowed are 0 to %d", i,
+                space->ops->unit, d->layer, what, a->tokens[i], values - 1);
     return 0;
 }
 
@@ -107,11 +133,11 @@ int space_validate(const struct space *space, const struct architecture *a,
                    struct error *err)
 {
     struct decision d;
-    int deepest = space_max_depth(space);
-    if (a->depth < 1 || a->depth > deepest)
+    int flattest = space_min_depth(space), deepest = space_max_depth(space);
+    if (a->depth < flattest || a->depth > deepest)
         return error_set(err, ERROR_INPUT,
-                         "architecture: depth is %d, allowed are 1 to %d", a->depth,
-                         deepest);
+                         "architecture: depth is %d, allowed are %d to %d", a->depth,
+                         flattest, deepest);
     if (a->count > ARCHITECTURE_MAX_TOKENS)
         return error_set(err, ERROR_INPUT, "architecture: %d tokens, allowed are %d",
                          a->count, ARCHITECTURE_MAX_TOKENS);
@@ -135,7 +161,7 @@ void space_sample(const struct space *space, int depth, struct rng *rng,
                   struct architecture *ret)
 {
     struct decision d;
-    assert(depth >= 1 && depth <= space_max_depth(space));
+    assert(depth >= space_min_depth(space) && depth <= space_max_depth(space));
     *ret = (struct architecture){.depth = (uint16_t)depth};
     while (space->ops->next(space, ret, &d)) {
         uint32_t values = d.type == DECISION_ANCHOR ? 2 : (uint32_t)d.choices;
@@ -147,19 +173,47 @@ void space_sample(const struct space *space, int depth, struct rng *rng,
 struct architecture_hash space_hash(const struct space *space,
                                     const struct architecture *a)
 {
-    return space->ops->hash(space, a);
+    uint8_t memory[SPACE_CANONICAL_SIZE]; /* never grows, so it cannot fail */
+    struct bytes canonical = {.data = memory, .capacity = sizeof memory};
+    space->ops->canonical(space, a, &canonical);
+    assert(canonical.data == memory);
+    return architecture_hash_bytes(&canonical);
 }
 
 double space_log10_size(const struct space *space, int depth)
 {
-    assert(depth >= 1 && depth <= space_max_depth(space));
+    assert(depth >= space_min_depth(space) && depth <= space_max_depth(space));
     return space->ops->log10_size(space, depth);
 }
 
 struct space_cost space_cost(const struct space *space, const struct architecture *a,
-                             int height, int width, int channels, int classes)
+                             const struct space_task *task)
 {
-    return space->ops->cost(space, a, height, width, channels, classes);
+    return space->ops->cost(space, a, task);
+}
+
+struct space_task space_task_of(const struct config *config,
+                                const struct data_facts *facts)
+{
+    return (struct space_task){.height = facts->height,
+                               .width = facts->width,
+                               .channels = facts->channels,
+                               .classes = facts->classes,
+                               .vocabulary = facts->vocabulary,
+                               .hidden = config->trainer.builtin.hidden};
+}
+
+bool space_knows_cost(const struct space *space, const struct space_task *task)
+{
+    return space_reads(space) == SPACE_INPUT_TEXT ? task->vocabulary > 0
+                                                  : task->height > 0;
+}
+
+struct space_cost space_cost_of_cell(int matrices, const struct space_task *task)
+{
+    double h = task->hidden, v = task->vocabulary;
+    return (struct space_cost){.params = matrices * h * h + v * h + v,
+                               .flops = 2 * (matrices * h * h + v * h)};
 }
 
 json_t *space_to_json(const struct space *space, const struct architecture *a)
@@ -181,6 +235,25 @@ json_t *space_to_json(const struct space *space, const struct architecture *a)
 char *space_to_dot(const struct space *space, const struct architecture *a)
 {
     return space->ops->to_dot(space, a);
+}
+
+bool space_has_equations(const struct space *space)
+{
+    return space->ops->to_equations != NULL;
+}
+
+char *space_to_equations(const struct space *space, const struct architecture *a)
+{
+    return space_has_equations(space) ? space->ops->to_equations(space, a) : NULL;
+}
+
+void space_cut_text(struct text *from, char *text, unsigned size)
+{
+    char *made = text_take(from);
+    if (size > 0 && snprintf(text, size, "%s", made ? made : "...") >= (int)size &&
+        size > 4)
+        memcpy(text + size - 4, "...", 4);
+    free(made);
 }
 
 void space_describe(const struct space *space, const struct architecture *a, char *text,

@@ -19,6 +19,7 @@
 
 #include "common/architecture.h"
 #include "common/config.h"
+#include "common/data_facts.h"
 #include "common/error.h"
 #include "common/rng.h"
 
@@ -42,11 +43,18 @@ int space_new(const struct config *config, struct space **ret, struct error *err
 void space_free(struct space *space);
 
 const char *space_name(const struct space *space);
+const char *space_units(const struct space *space); /* the depth counts: "layers" */
+/* What the children of the space read. */
+enum space_input { SPACE_INPUT_IMAGES, SPACE_INPUT_TEXT };
+enum space_input space_reads(const struct space *space);
+/* The same of a space that is not made yet: one of enum config_space. */
+enum space_input space_reads_of(int name);
 int space_kinds(const struct space *space); /* number of CHOICE kinds */
 int space_kind_choices(const struct space *space, int kind);
 const char *space_kind_name(const struct space *space, int kind); /* "filter height" */
 bool space_has_anchors(const struct space *space); /* ANCHOR or POINTER decisions */
-/* No deeper architecture is valid. */
+/* No deeper and no flatter architecture is valid. */
+int space_min_depth(const struct space *space);
 int space_max_depth(const struct space *space);
 /* Depth of the architectures proposed at trial `id` (growing schedule); stays at
  * space_max_depth once it is reached. */
@@ -71,21 +79,36 @@ struct architecture_hash space_hash(const struct space *space,
 /* log10 of the number of token sequences at a depth. */
 double space_log10_size(const struct space *space, int depth);
 
-/* Parameters and forward FLOPs (2 x multiply-adds) per image of the child for an image of
- * height x width x channels and `classes` outputs. */
+/* What a child is made for: images of height x width x channels in `classes` classes, or
+ * tokens of a vocabulary, with so many units in embedding and hidden state. */
+struct space_task {
+    int height, width, channels, classes;
+    int vocabulary, hidden;
+};
+struct space_task space_task_of(const struct config *config,
+                                const struct data_facts *facts);
+/* Is enough known of the data to say what a child costs? */
+bool space_knows_cost(const struct space *space, const struct space_task *task);
+/* Parameters of the child and its forward FLOPs (2 x multiply-adds) per image or token.
+ */
 struct space_cost {
     double params, flops;
 };
 struct space_cost space_cost(const struct space *space, const struct architecture *a,
-                             int height, int width, int channels, int classes);
+                             const struct space_task *task);
 
-/* The architecture as JSON, readable without the configuration:
+/* The architecture as JSON, readable without the configuration. Recurrent cells: the keys
+ * of rnn_dag.h and rnn_tree.h. A chain:
  * {"space": "conv-chain", "tokens": [...], "depth": 6, "layers": [{"filter_height": 3,
  *  "filter_width": 1, "filters": 36, "stride": 1, "inputs": [0, 2]}, ...]}.
  * inputs: -1 is the image, j is layer j. New reference; NULL when memory is gone. */
 json_t *space_to_json(const struct space *space, const struct architecture *a);
 /* Graphviz text of the child network. Caller frees; NULL when memory is gone. */
 char *space_to_dot(const struct space *space, const struct architecture *a);
+/* What the cell computes, one equation a line. Caller frees; NULL when memory is gone or
+ * the space has no such text (space_has_equations). */
+char *space_to_equations(const struct space *space, const struct architecture *a);
+bool space_has_equations(const struct space *space);
 /* One short line for tables, filter height x width x filters / stride a layer, then in
  * brackets the inputs where they are not just the layer before: "3x1x36/1 5x5x48/2
  * 3x3x24/1[0,1]". Ends in "..." when text is too small. */

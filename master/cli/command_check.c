@@ -40,10 +40,11 @@ static int pick_kernels(const struct config *config, const struct services *serv
 
 static void format_space(const struct estimate *e, struct text *out)
 {
-    text_append(out, "# space      10^%.1f architectures of %d layers", e->log10_first,
-                e->depth_first);
+    text_append(out, "# space      10^%.1f architectures of %d %s", e->log10_first,
+                e->depth_first, e->units);
     if (e->depth_last != e->depth_first)
-        text_append(out, ", growing to 10^%.1f of %d layers", e->log10_last, e->depth_last);
+        text_append(out, ", growing to 10^%.1f of %d %s", e->log10_last, e->depth_last,
+                    e->units);
     text_append(out, "\n");
 }
 

@@ -28,10 +28,23 @@ static int find_trial(const struct invocation *in, struct engine *e,
     return 0;
 }
 
+/* The option's words are checked by the table of options. */
+static int check_format(const struct space *space, const char *format, struct error *err)
+{
+    if (format && strcmp(format, "equations") == 0 && !space_has_equations(space))
+        return error_set(err, ERROR_USAGE,
+                         "archway export: --format is 'equations', which are written for "
+                         "recurrent cells; the space is %s",
+                         space_name(space));
+    return 0;
+}
+
 static char *render(const struct space *space, const struct trial *t, const char *format)
 {
     if (format && strcmp(format, "dot") == 0)
         return space_to_dot(space, t->architecture);
+    if (format && strcmp(format, "equations") == 0)
+        return space_to_equations(space, t->architecture);
     json_t *json = summary_trial_json(space, t);
     char *dump = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
@@ -48,6 +61,8 @@ static int run_export(const struct invocation *in, int *ret_exit, struct error *
     int status = output_open_run(in, &e, NULL, err);
     if (status == 0)
         status = find_trial(in, e, &t, err);
+    if (status == 0)
+        status = check_format(engine_space(e), command_value(in, "format"), err);
     if (status == 0) {
         char *text = render(engine_space(e), t, command_value(in, "format"));
         size_t size = text ? strlen(text) : 0;
@@ -67,19 +82,22 @@ static int run_export(const struct invocation *in, int *ret_exit, struct error *
 
 static const struct command_option options[] = {
     {"trial", "N", false, "Which trial; the best one of both arms otherwise."},
-    {"format", "json|dot", false,
-     "A JSON object with architecture and curve (the default), or a drawing for Graphviz."},
+    {"format", "json|dot|equations", false,
+     "A JSON object with architecture and curve (the default), a drawing for Graphviz, "
+     "or "
+     "what a recurrent cell computes."},
     {"output", "FILE", false, "Write to this file, whole or not at all."},
     {0}};
 
 const struct command command_export = {
     .name = "export",
-    .synopsis = "DIR [--trial N] [--format json|dot] [--output FILE]",
+    .synopsis = "DIR [--trial N] [--format FORMAT] [--output FILE]",
     .summary = "write one architecture for other programs",
-    .description =
-        "Writes the architecture of a trial with what it reached. Both formats can be read "
-        "without the configuration of the run: layers carry their sizes and inputs, -1 being "
-        "the image.",
+    .description = "Writes the architecture of a trial with what it reached. All formats "
+                   "can be read "
+                   "without the configuration of the run: layers carry their sizes and "
+                   "inputs, -1 being "
+                   "the image; the nodes of a cell what they compute and read.",
     .example = "archway export runs/first > best.json\n"
                "archway export runs/first --trial 17 --format dot | dot -Tsvg > 17.svg",
     .least = 1,

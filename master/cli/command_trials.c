@@ -220,10 +220,18 @@ const struct command command_trials = {
     .summary = "list the trials of a run",
     .description =
         "Lists what was proposed, what became of it and what it cost, of a running or a "
-        "stopped run, from its files alone. A trial that was answered from the record names "
+        "stopped run, from its files alone. A trial that was answered from the record "
+        "names "
         "the trial that it equals.\n"
-        "A layer is written filter height x filter width x filters / stride, with the layers "
-        "that feed it in brackets where they are not just the one before; -1 is the image.",
+        "A layer is written filter height x filter width x filters / stride, with the "
+        "layers "
+        "that feed it in brackets where they are not just the one before; -1 is the "
+        "image. A "
+        "node of a cell of the space rnn-dag is written with the number of the node that "
+        "it "
+        "reads, 0:relu. A cell of rnn-tree is written +tanh or *tanh a node, then where "
+        "and "
+        "how the last c joins, c+relu@0, and of which node the next c is, c=1.",
     .example = "archway trials runs/first --top 10\n"
                "archway trials runs/first --failed\n"
                "archway trials runs/first --format csv > trials.csv",

@@ -6,6 +6,7 @@
 #include "master/cli/estimate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/rng.h"
@@ -29,16 +30,16 @@ static uint64_t last_id(const struct config *config)
 }
 
 static void draw_samples(const struct space *space, const struct config *config,
-                         const struct data_facts *f, struct sample *samples)
+                         const struct data_facts *facts, struct sample *samples)
 {
+    struct space_task task = space_task_of(config, facts);
     for (uint64_t i = 0; i < SAMPLES; i++) {
         struct rng rng;
         double share = (double)i / (SAMPLES - 1);
         uint64_t id = (uint64_t)(share * (double)last_id(config));
         rng_init(&rng, config->seed, RNG_RANDOM_ARM, i);
         space_sample(space, space_depth(space, id), &rng, &samples[i].architecture);
-        samples[i].cost = space_cost(space, &samples[i].architecture, f->height, f->width,
-                                     f->channels, f->classes);
+        samples[i].cost = space_cost(space, &samples[i].architecture, &task);
     }
     qsort(samples, SAMPLES, sizeof *samples, compare_flops);
 }
@@ -84,7 +85,8 @@ int estimate_make(const struct config *config, const struct data_facts *facts,
                   const struct services *services, double seconds, struct estimate *ret,
                   struct error *err)
 {
-    struct estimate e = {.mean_seconds = NAN, .has_cost = facts->height > 0};
+    struct estimate e = {.mean_seconds = NAN};
+    struct space_task task = space_task_of(config, facts);
     struct space *space = NULL;
     struct sample *samples = calloc(SAMPLES, sizeof *samples);
     int status = samples ? space_new(config, &space, err)
@@ -94,6 +96,8 @@ int estimate_make(const struct config *config, const struct data_facts *facts,
     if (status == 0) {
         int fit = e.cores / config->resources.threads_per_trial;
         e.slots = config->run.slots > 0 ? config->run.slots : fit > 0 ? fit : 1;
+        e.has_cost = space_knows_cost(space, &task);
+        snprintf(e.units, sizeof e.units, "%s", space_units(space));
         e.depth_first = space_depth(space, 0);
         e.depth_last = space_depth(space, last_id(config));
         e.log10_first = space_log10_size(space, e.depth_first);

@@ -21,7 +21,8 @@ struct estimate_child {
 struct estimate {
     int depth_first, depth_last;
     double log10_first, log10_last; /* size of the space at these depths */
-    bool has_cost;                  /* the shape of the images is known */
+    char units[16];                 /* of the depths: "layers" */
+    bool has_cost;                  /* enough is known of the data */
     struct estimate_child children[ESTIMATE_CHILDREN];
     double mean_seconds; /* of a random trial; NAN: not timed */
     int cores, slots;    /* of this machine: usable cores, trainers side by side */

@@ -126,7 +126,7 @@ static void append_origin(const struct explain *x, const struct trial *t,
         text_append(out, "the strategy had learned from %u updates", t->policy_version);
     if (isfinite(t->log_probability))
         text_append(out, ", log-probability %.4g", t->log_probability);
-    text_append(out, "\n  layers  %s\n", layers);
+    text_append(out, "\n  %-6s  %s\n", space_units(engine_space(x->engine)), layers);
 }
 
 static uint64_t count_ahead(const struct ledger *l, const struct trial *t)

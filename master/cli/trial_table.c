@@ -89,7 +89,8 @@ void trial_table(struct engine *e, const struct trial *const *list, size_t count
         return;
     }
     text_append(out, "%6s  %-7s  %-7s %8s %7s %8s %7s %7s  %s\n", "trial", "arm", "state",
-                "metric", "reward", "seconds", "params", "flops", "layers");
+                "metric", "reward", "seconds", "params", "flops",
+                space_units(engine_space(e)));
     for (size_t i = 0; i < count; i++)
         table_row(e, list[i], width, out);
 }

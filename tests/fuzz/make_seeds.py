@@ -269,6 +269,19 @@ def architectures():
         anchors += [1, 2, 1, 0] + [layer & 1] * layer
     put('architecture', 'anchors', b'\3' + struct.pack(
         '<%dH' % (2 + len(anchors)), 6, len(anchors), *anchors))
+    node = {'combination': 'add', 'activation': 'tanh'}
+    tree = {'nodes': [node, dict(node, combination='elem_mult'), node], 'inject': node,
+            'memory': 1, 'injected': 0}
+    put('architecture', 'tree', '\0' + json.dumps(tree))
+    put('architecture', 'tree-indices', '\0' + json.dumps(dict(tree, memory=3)))
+    dag = [{'activation': 'relu', 'previous': previous} for previous in (-1, 0, 0, 2)]
+    put('architecture', 'dag', '\0' + json.dumps({'nodes': dag}))
+    put('architecture', 'dag-cycle', '\0' + json.dumps({'nodes': dag + [dict(dag[0], previous=4)]}))
+    nodes = [token for j in range(12) for token in ([j // 2] if j else []) + [j % 4]]
+    for variant in (5, 7):
+        put('architecture', 'dag-tokens-%d' % variant, bytes([variant]) + struct.pack(
+            '<25H', 12, 23, *nodes))
+    put('architecture', 'tree-tokens', b'\x09' + struct.pack('<36H', 8, 34, *([1] * 34)))
     put('architecture', 'tokens-many', b'\1' + struct.pack('<HH', 6, 65535) + bytes(4000))
 
 

@@ -556,6 +556,12 @@ static void random_value(struct rng *rng, const struct config_key *key, struct c
         for (int i = 0; i < list->count; i++)
             list->values[i] = (int)random_real(rng, key->min, key->max);
         break;
+    case CONFIG_TYPE_CHOICE_LIST:
+        memset(list, 0, sizeof *list);
+        list->count = 1 + (int)rng_below(rng, (uint32_t)choices);
+        for (int i = 0; i < list->count; i++)
+            list->values[i] = (int)rng_below(rng, (uint32_t)choices);
+        break;
     case CONFIG_TYPE_COMMAND:
         memset(c->trainer.command, 0, sizeof c->trainer.command);
         c->trainer.command_count = (int)rng_below(rng, CONFIG_ARGS + 1);

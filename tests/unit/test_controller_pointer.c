@@ -14,6 +14,25 @@ static int nodes_choices(const struct space *s, int kind)
     return ACTIVATIONS;
 }
 
+static int nodes_kinds(const struct space *s)
+{
+    (void)s;
+    return 1;
+}
+
+static const char *nodes_kind_name(const struct space *s, int kind)
+{
+    (void)s;
+    (void)kind;
+    return "activation";
+}
+
+static int nodes_least(const struct space *s)
+{
+    (void)s;
+    return 1;
+}
+
 static bool nodes_anchors(const struct space *s)
 {
     (void)s;
@@ -54,14 +73,15 @@ static void nodes_free(struct space *s)
 
 static struct space nodes_space(void)
 {
-    static const char *const kinds[] = {"activation"};
     static const struct space_ops ops = {
         .name = "nodes",
         .free = nodes_free,
-        .kinds = 1,
-        .kind_names = kinds,
+        .unit = "layer",
+        .kinds = nodes_kinds,
+        .kind_name = nodes_kind_name,
         .kind_choices = nodes_choices,
         .has_anchors = nodes_anchors,
+        .min_depth = nodes_least,
         .max_depth = nodes_depth,
         .max_tokens = nodes_tokens,
         .next = nodes_next,

@@ -265,7 +265,8 @@ START_TEST(cost_and_text_are_those_of_the_chain)
 {
     struct space *space = make(false);
     struct architecture a = {.depth = 2, .count = 8, .tokens = {1, 0, 1, 1, 2, 2, 0, 0}};
-    struct space_cost cost = space_cost(space, &a, 28, 28, 1, 10);
+    struct space_task task = {.height = 28, .width = 28, .channels = 1, .classes = 10};
+    struct space_cost cost = space_cost(space, &a, &task);
     double w0 = 3 * 36, w1 = 5 * 5 * 36 * 24;
     char text[64];
     ck_assert_double_eq(cost.params, w0 + w1 + 2 * (36 + 24) + 24 * 10 + 10);
