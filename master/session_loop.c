@@ -12,7 +12,7 @@
 
 #include "common/text.h"
 
-enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000, BACKLOG_MOST = 1 << 20 };
+enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000, BACKLOG_MOST = 256 << 10 };
 enum { LOOK_AHEAD = 3 /* trials a slot */ };
 
 /* Near the end of the budget, proposals that no result can change are made ahead, so that

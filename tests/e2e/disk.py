@@ -106,7 +106,7 @@ class Disk(unittest.TestCase):
         self.assertEqual(self.process.returncode, 0)
 
     def test_stalled(self):
-        """While the journal waits for the disk, no more is handed out than a megabyte of it."""
+        """While the journal waits for the disk, little more is handed out."""
         with open(self.path('c.yaml'), 'a', encoding='utf-8') as file:
             file.write('control: {share: 0}\n')
         null = ['--set', 'search.trials=400000', '--set', 'search.strategy=random',
@@ -120,7 +120,7 @@ class Disk(unittest.TestCase):
         done = len(self.events('trial'))
         self.process.terminate()
         self.assertEqual(self.process.wait(30), 75)
-        # Five commits at most, each of some 3,500 trials; without the limit it is 100,000.
+        # Five commits at most, each of some 1,000 trials; without the limit it is 100,000.
         self.assertLess(done, 20000)
         record = os.path.getsize(self.path('place/r/journal'))
         self.assertLess(record / (len(self.events('trial')) + 1), 400)
