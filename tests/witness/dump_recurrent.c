@@ -67,22 +67,23 @@ static int read_cell(json_t *list, struct recurrent_cell *c, struct error *err)
 static int read_spec(json_t *json, struct spec *s, struct error *err)
 {
     struct recurrent_options *o = &s->options;
-    int pool, mean_of_all;
+    int pool, mean_of_all, norm;
     json_int_t seed;
     json_t *cell;
     if (json_unpack(
             json,
-            "{s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:F, s:i, s:i, s:I, s:F, s?s, s:o}",
+            "{s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:F, s:i, s:i, s:I, s:F, s?s, s:o}",
             "vocabulary", &o->vocabulary, "hidden", &o->hidden, "steps", &o->steps,
-            "batch", &o->batch, "nodes", &o->nodes, "pool", &pool, "mean_of_all",
-            &mean_of_all, "state_clip", &o->state_clip, "threads", &o->threads, "windows",
-            &s->windows, "seed", &seed, "rate", &s->rate, "kernels", &o->kernels, "cell",
-            &cell))
+            "batch", &o->batch, "nodes", &o->nodes, "pool", &pool, "norm", &norm,
+            "mean_of_all", &mean_of_all, "state_clip", &o->state_clip, "threads",
+            &o->threads, "windows", &s->windows, "seed", &seed, "rate", &s->rate,
+            "kernels", &o->kernels, "cell", &cell))
         return error_set(err, ERROR_INPUT, "the specification lacks a field");
     if (s->windows < 1 || s->windows > 1000)
         return error_set(err, ERROR_INPUT, "windows: %d", s->windows);
     s->seed = (uint64_t)seed;
     o->mean_of_all = mean_of_all != 0;
+    o->norm = norm != 0;
     o->only = pool ? NULL : &s->cell;
     return read_cell(cell, &s->cell, err);
 }

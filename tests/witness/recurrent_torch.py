@@ -56,6 +56,10 @@ def cases():
     yield "a chain", dict(SMALL, cell=[[max(j - 1, 0), NAMES[j % 4]] for j in range(6)])
     yield "a star", dict(SMALL, cell=[[0, NAMES[j % 4]] for j in range(6)], pool=True)
     yield "states cut", dict(SMALL, cell=published(), state_clip=0.2)
+    # One window: a norm of few columns makes ever more of a difference, and so of rounding.
+    normal = dict(SMALL, cell=published(), norm=True, batch=16, windows=1)
+    yield "batch norm", dict(normal, hidden=37, threads=2, pool=True)
+    yield "batch norm, states cut", dict(normal, state_clip=4, mean_of_all=True)
     yield "generic kernels", dict(SMALL, cell=published(), kernels="generic")
     yield "wide cell over one column", dict(SMALL, hidden=130, batch=1, cell=published())
     for i in range(8):
@@ -67,7 +71,7 @@ def cases():
 
 
 def complete(spec):
-    full = dict({"pool": False, "mean_of_all": False, "state_clip": 0, "threads": 1,
+    full = dict({"pool": False, "mean_of_all": False, "norm": False, "state_clip": 0, "threads": 1,
                  "windows": 4, "seed": SEED, "rate": 1}, **spec)
     full["nodes"] = len(full["cell"]) + (2 if full["pool"] else 0)
     return full
@@ -116,7 +120,10 @@ class Model:
         for j, (previous, name) in enumerate(self.cell[1:], 1):
             p = nodes[previous]
             nodes.append(self.highway(p @ w[f"W into {j}"], p, name))
-        return sum(nodes[j] for j in self.outputs) / len(self.outputs)
+        out = sum(nodes[j] for j in self.outputs) / len(self.outputs)
+        if self.spec["norm"]:
+            return functional.batch_norm(out, None, None, training=True)
+        return out
 
     def cut(self, h):
         limit = self.spec["state_clip"]
