@@ -247,13 +247,7 @@ int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
 
 double engine_work(const struct engine *e, const struct trial *t)
 {
-    struct space_task task = space_task_of(&e->config, &e->facts);
-    if (!space_knows_cost(e->space, &task)) { /* any data shows which takes more */
-        task.height = task.width = 32;
-        task.channels = 3;
-        task.classes = 10;
-        task.vocabulary = 10000;
-    }
+    struct space_task task = space_task_to_compare(e->space, &e->config, &e->facts);
     double flops = space_cost(e->space, t->architecture, &task).flops;
     return flops > 0 ? flops : NAN;
 }

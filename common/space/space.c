@@ -209,6 +209,20 @@ bool space_knows_cost(const struct space *space, const struct space_task *task)
                                                   : task->height > 0;
 }
 
+struct space_task space_task_to_compare(const struct space *space,
+                                        const struct config *config,
+                                        const struct data_facts *facts)
+{
+    struct space_task task = space_task_of(config, facts);
+    if (space_knows_cost(space, &task))
+        return task;
+    task.height = task.width = 32;
+    task.channels = 3;
+    task.classes = 10;
+    task.vocabulary = 10000;
+    return task;
+}
+
 struct space_cost space_cost_of_cell(int matrices, const struct space_task *task)
 {
     double h = task->hidden, v = task->vocabulary;

@@ -87,6 +87,11 @@ struct space_task {
 };
 struct space_task space_task_of(const struct config *config,
                                 const struct data_facts *facts);
+/* The same with data of a usual size where nothing is known of it: costs then only tell
+ * which children take more than others. */
+struct space_task space_task_to_compare(const struct space *space,
+                                        const struct config *config,
+                                        const struct data_facts *facts);
 /* Is enough known of the data to say what a child costs? */
 bool space_knows_cost(const struct space *space, const struct space_task *task);
 /* Parameters of the child and its forward FLOPs (2 x multiply-adds) per image or token.

@@ -166,8 +166,7 @@ static int compare(const void *a, const void *b)
 
 static double count_flops(const struct model *m, const struct architecture *a)
 {
-    const struct data_facts *f = &m->facts;
-    return space_cost(m->space, a, f->height, f->width, f->channels, f->classes).flops;
+    return space_cost(m->space, a, &m->task).flops;
 }
 
 /* FLOPs of the median of many random architectures, spread over so many trials. */
@@ -194,10 +193,7 @@ int model_set_space(struct model *m, const struct config *config,
     int status = space_new(config, &m->space, err);
     if (status != 0)
         return status;
-    m->facts = facts->height > 0
-                   ? *facts
-                   : (struct data_facts){
-                         .classes = 10, .height = 32, .width = 32, .channels = 3};
+    m->task = space_task_to_compare(m->space, config, facts);
     m->scale = m->a / median_flops(m, config->search.trials);
     if (isfinite(m->scale))
         return 0;

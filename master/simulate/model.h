@@ -37,7 +37,7 @@ struct model {
     struct model_entry *entries; /* owned; by key; MODEL_RECORDED has at least one */
     size_t count;
     struct space *space; /* owned; of MODEL_FLOPS once it has its space, else NULL */
-    struct data_facts facts;
+    struct space_task task;
     double scale; /* seconds a FLOP */
 };
 
@@ -46,7 +46,7 @@ struct model {
 int model_parse(const char *text, struct model *ret, struct error *err);
 /* What MODEL_FLOPS needs to know before it can be asked: durations are in proportion to
  * the FLOPs of a forward pass, and half of the trials of a random search (which may grow
- * deeper) take less than `a`. facts with height 0: images of 32 x 32 x 3 in ten classes.
+ * deeper) take less than `a`. Without facts of the data, for data of a usual size.
  * Does nothing for other kinds. ERROR_INPUT when the space counts no FLOPs. Free with
  * model_fini. */
 int model_set_space(struct model *m, const struct config *config,

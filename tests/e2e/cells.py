@@ -9,6 +9,7 @@ Only the standard library. Everything happens in a temporary folder that is remo
 import csv
 import io
 import json
+import os
 import sys
 import unittest
 
@@ -133,5 +134,5 @@ class Refusals(commands.Case):
 
 
 if __name__ == '__main__':
-    commands.ARCHWAY, commands.FAKE = sys.argv[1:3]
+    commands.ARCHWAY, commands.FAKE = map(os.path.abspath, sys.argv[1:3])
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -102,9 +102,7 @@ static void check_flops(const struct config *c, const struct data_facts *facts)
         json_t *json = space_to_json(space, &a);
         char *text = json_dumps(json, JSON_COMPACT);
         double seconds = model_seconds(&m, (uint64_t)i, text);
-        double flops = space_cost(space, &a, m.facts.height, m.facts.width,
-                                  m.facts.channels, m.facts.classes)
-                           .flops;
+        double flops = space_cost(space, &a, &m.task).flops;
         ck_assert_double_eq_tol(seconds, m.scale * flops, 1e-9 * seconds);
         below += seconds < 60;
         free(text);
