@@ -195,7 +195,7 @@ static void look(struct launch *l, struct launch_process *p, int restarts_left)
 struct start {
     double began, lost_since; /* INFINITY: no rank was lost yet */
     long offset;              /* of the log */
-    int ranks;                /* the most that there were on this host */
+    int ranks, size;          /* on this host: at the last look, and as there should be */
     uint32_t job;
 };
 
@@ -206,7 +206,7 @@ static void watch_start(struct launch *l, struct launch_process *p, struct start
     double now = clock_now(l->setup->clock);
     if (s->offset < 0) {
         if (s->job == 0)
-            launch_shared_ranks("/proc", p->pid, &s->job);
+            launch_shared_ranks("/proc", p->pid, &s->job, &s->size);
         return;
     }
     launch_log_read(l->log_file, &l->log);
@@ -214,17 +214,17 @@ static void watch_start(struct launch *l, struct launch_process *p, struct start
         s->offset = -1;
         return;
     }
-    int ranks = launch_shared_ranks("/proc", p->pid, &s->job);
-    s->ranks = ranks > s->ranks ? ranks : s->ranks;
-    if (ranks == s->ranks)
+    int ranks = launch_shared_ranks("/proc", p->pid, &s->job, &s->size);
+    if (ranks >= s->size || ranks > s->ranks) /* as long as they become more, we wait */
         s->lost_since = INFINITY;
     else
         s->lost_since = fmin(s->lost_since, now);
+    s->ranks = ranks;
     if (l->never_began ||
         (now - s->began < start_patience && now - s->lost_since < start_lost_patience))
         return;
-    say("%s; stopping it", ranks < s->ranks ? "a rank was lost before the run began"
-                                            : "the run does not begin");
+    say("%s; stopping it", ranks < s->size ? "a rank was lost before the run began"
+                                           : "the run does not begin");
     l->never_began = true;
     launch_process_expect_end(p, 0);
 }

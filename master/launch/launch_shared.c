@@ -32,9 +32,9 @@ static pid_t parent_of(const char *proc, const char *pid)
     return rest && sscanf(rest + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 
-static uint32_t job_of(const char *proc, const char *pid)
+/* A number of a process's environment; 0: it has none. */
+static uint32_t number_of(const char *proc, const char *pid, const char *name)
 {
-    static const char name[] = "PMIX_NAMESPACE=";
     char path[512], *text = NULL;
     size_t size = 0;
     uint64_t job = 0;
@@ -49,7 +49,7 @@ static uint32_t job_of(const char *proc, const char *pid)
     return job <= UINT32_MAX ? (uint32_t)job : 0;
 }
 
-int launch_shared_ranks(const char *proc, pid_t mpirun, uint32_t *ret_job)
+int launch_shared_ranks(const char *proc, pid_t mpirun, uint32_t *ret_job, int *ret_size)
 {
     DIR *d = opendir(proc);
     const struct dirent *entry;
@@ -58,9 +58,13 @@ int launch_shared_ranks(const char *proc, pid_t mpirun, uint32_t *ret_job)
         if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) ||
             parent_of(proc, entry->d_name) != mpirun)
             continue;
-        uint32_t job = job_of(proc, entry->d_name); /* of one that has ended: none */
-        count += job != 0;
-        *ret_job = job ? job : *ret_job;
+        /* Of one that has ended: none. */
+        uint32_t job = number_of(proc, entry->d_name, "PMIX_NAMESPACE=");
+        if (job == 0)
+            continue;
+        count++;
+        *ret_job = job;
+        *ret_size = (int)number_of(proc, entry->d_name, "OMPI_COMM_WORLD_LOCAL_SIZE=");
     }
     if (d)
         closedir(d);

@@ -9,8 +9,9 @@
 #include <sys/types.h>
 
 /* How many ranks are children of process `mpirun` and live, and Open MPI's number of
- * their job (unchanged where there is no rank). proc: "/proc". */
-int launch_shared_ranks(const char *proc, pid_t mpirun, uint32_t *ret_job);
+ * their job and how many there should be (unchanged where there is none). proc: "/proc".
+ */
+int launch_shared_ranks(const char *proc, pid_t mpirun, uint32_t *ret_job, int *ret_size);
 /* Remove the segments of that job (not 0) and of this user in `folder`, "/dev/shm", and
  * no others. Returns how many. Only when its ranks are gone. */
 int launch_shared_remove(const char *folder, uint32_t job);

@@ -66,9 +66,10 @@ START_TEST(the_job_is_that_of_the_children_of_mpirun)
 {
     char proc[600];
     uint32_t job = 5;
+    int size = 9;
     snprintf(proc, sizeof proc, "%s", make_folder("proc"));
-    ck_assert_int_eq(launch_shared_ranks("/no/such", 7, &job), 0);
-    ck_assert_int_eq(launch_shared_ranks(proc, 7, &job), 0);
+    ck_assert_int_eq(launch_shared_ranks("/no/such", 7, &job, &size), 0);
+    ck_assert_int_eq(launch_shared_ranks(proc, 7, &job, &size), 0);
 #define PUT(pid, stat, environment) \
     write_process(pid, stat, environment, sizeof(environment) - 1)
     PUT("20", "20 (a) b 7 7) S 8 7", "PMIX_NAMESPACE=1\0"); /* of another */
@@ -76,13 +77,14 @@ START_TEST(the_job_is_that_of_the_children_of_mpirun)
     PUT("22", "22 (orted) S 7 7", "A=1\0B=2");
     PUT("23", "23 (x) S 7 7", "PMIX_NAMESPACE=no\0");
     PUT("24", "24 (x) S 7 7", "PMIX_NAMESPACE=99999999999\0");
-    ck_assert_int_eq(launch_shared_ranks(proc, 7, &job), 0);
+    ck_assert_int_eq(launch_shared_ranks(proc, 7, &job, &size), 0);
     ck_assert_uint_eq(job, 5);
-    PUT("25", "25 (arch) S 1 (y) R 7 25", "A=1\0PMIX_NAMESPACE=606601217\0B=");
-    PUT("26", "26 (b) S 7 7", "PMIX_NAMESPACE=606601217\0");
+    PUT("25", "25 (arch) S 1 (y) R 7 25", "OMPI_COMM_WORLD_LOCAL_SIZE=3\0PMIX_NAMESPACE=606601217\0B=");
+    PUT("26", "26 (b) S 7 7", "PMIX_NAMESPACE=606601217\0OMPI_COMM_WORLD_LOCAL_SIZE=3\0");
     PUT("27", "27 (b) Z 7 7", "");
-    ck_assert_int_eq(launch_shared_ranks(proc, 7, &job), 2);
+    ck_assert_int_eq(launch_shared_ranks(proc, 7, &job, &size), 2);
     ck_assert_uint_eq(job, 606601217);
+    ck_assert_int_eq(size, 3);
 #undef PUT
 }
 END_TEST
