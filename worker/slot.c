@@ -26,6 +26,7 @@ static const double stop_grace = 0.5; /* likewise when the run stops */
 static const double end_grace = 1;    /* from the end of its output to its own end */
 static const double reap_interval = .002;
 static const double check_interval = 1; /* between looks at life and memory */
+static const double held_time = 2; /* for a stop to come after the trainer's SIGTERM */
 static const double first_pause = 0.1, longest_pause = 5; /* between failed starts */
 
 static double now_of(const struct slot *s)
@@ -61,6 +62,7 @@ int slot_new(const struct slot_settings *settings, int index,
     s->process = (struct process){0, -1, -1, -1};
     make_group(s);
     s->due = now_of(s);
+    s->held_until = INFINITY;
     slot_tasks_init(s);
     trainer_log_init(&s->log, settings->log_folder, settings->rank, index);
     s->environment = process_environment((const char *const *)environ, &about);
@@ -243,6 +245,24 @@ static void drain_output(struct slot *s)
             return;
 }
 
+/* Who ends a job signals all of its processes, and the trainers hear of it first: that is
+ * a stop, unless none follows. */
+static bool hold(struct slot *s, int status, const char *reason)
+{
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM || !s->first)
+        return false;
+    snprintf(s->held, sizeof s->held, "%s", reason);
+    s->held_until = now_of(s) + held_time;
+    return true;
+}
+
+static void tell_held(struct slot *s)
+{
+    s->held_until = INFINITY;
+    fail_first(s, FAILURE_EXIT, s->held);
+    s->due = now_of(s);
+}
+
 /* It is reaped; `was_ours`: we killed it and have told why. */
 static void ended(struct slot *s, int status, bool was_ours)
 {
@@ -252,7 +272,8 @@ static void ended(struct slot *s, int status, bool was_ours)
     /* To end in good order between two tasks is nobody's failure. */
     if (!was_ours && (s->first || status || !was_ready(s))) {
         explain_end(s, status, reason, sizeof reason);
-        fail_first(s, was_ready(s) ? FAILURE_EXIT : FAILURE_START, reason);
+        if (!hold(s, status, reason))
+            fail_first(s, was_ready(s) ? FAILURE_EXIT : FAILURE_START, reason);
     }
     s->ends++;
     cgroup_kill(&s->group);
@@ -260,6 +281,8 @@ static void ended(struct slot *s, int status, bool was_ours)
     process_close(&s->process);
     slot_tasks_unsend(s);
     pause_before_start(s);
+    if (s->held_until < INFINITY)
+        s->due = s->held_until;
 }
 
 /* One of its ends is closed: it is gone, or has a moment to go. */
@@ -408,6 +431,8 @@ void slot_step(struct slot *s)
     double now = now_of(s);
     if (s->state == SLOT_READY)
         slot_chaos_step(s, now);
+    if (now >= s->held_until)
+        tell_held(s);
     if (s->state == SLOT_WAITING && !s->stopped && !s->suspending && now >= s->due)
         start(s, now);
     if (s->state == SLOT_ENDING || s->state == SLOT_KILLED)

@@ -48,6 +48,8 @@ struct slot {
     double due;        /* WAITING: start; STARTING: ready by; ENDING, KILLED: kill at */
     double next_check; /* look whether it lives and how much memory it has */
     int failures;      /* ends in a row without a result between */
+    double held_until; /* SIGTERM of somebody else ended it: its failure is told then */
+    char held[TRIAL_REASON];     /* as what */
     char kernels[TRIAL_KERNELS]; /* as the trainer said when it got ready */
     bool checkpoints;            /* the trainer can save states */
     bool suspending;             /* send no more tasks */

@@ -190,6 +190,11 @@ void slot_suspend(struct slot *s)
 {
     struct slot_task *t = s->first;
     s->suspending = true;
+    if (s->held_until < INFINITY) { /* this is what its SIGTERM meant */
+        s->held_until = INFINITY;
+        slot_tasks_drop_first(s);
+        return;
+    }
     if (s->state != SLOT_READY || !t || !t->sent || t->cancelled || !t->kept || t->asked)
         return;
     char *line = trainer_encode_checkpoint(t->task.trial, t->task.attempt);

@@ -88,6 +88,9 @@ int main(int argc, char **argv)
 {
     struct error err = {0};
     signal(SIGPIPE, SIG_IGN); /* an agent that is gone is an error of write() */
+    /* A scheduler that ends a job signals all of its processes, but the state of a trial
+     * is still to be saved. The end of the input says the same, and SIGKILL follows. */
+    signal(SIGTERM, SIG_IGN);
     int status = run(argc, argv, &err);
     if (status < 0)
         log_message(LOG_ERROR, "trainer: %s", err.text);

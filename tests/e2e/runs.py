@@ -450,6 +450,25 @@ class Checkpoints(BuiltinCase):
             self.assertEqual(self.states('run'), [])
             self.archway('resume', 'run', '--quiet')
 
+    def test_the_example_goes_on(self):
+        rings = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                             '../../deploy/trainers/rings.py')
+        config = self.config(trials=4, layers=2, extra='resources: {oversubscribe: true}\n')
+        search = ('search', config, '--set',
+                  'trainer.command=[%s, %s]' % (sys.executable, rings), '--slots', '2',
+                  '--quiet', '--set', 'space.filters=[1000]', '--run')
+        self.archway(*search, 'calm')
+        process = self.start(*search, 'run')
+        self.wait_for('run', 'first_trial')
+        time.sleep(0.7)
+        self.stop(config, process, 'run', signal.SIGUSR1)
+        self.archway('resume', 'run', '--quiet', '--slots', '2')
+        states = [e['status'] for e in self.events('run') if e['event'] == 'checkpoint']
+        self.assertIn('suspended', states)
+        self.assertIn('continued', states)
+        self.assertNotIn('refused', states)
+        self.assert_same('calm', 'run')
+
     def test_the_builtin_trainer_gives_the_same_bits(self):
         search = self.builtin(6) + ('--set', 'trainer.builtin.epochs=40', '--quiet', '--slots',
                                     '2', '--run')

@@ -434,7 +434,7 @@ static void make_daemon(const struct fake *f)
 static void get_ready(struct fake *f)
 {
     const struct fake_options *o = &f->options;
-    if (o->stubborn)
+    if (o->stubborn || o->checkpoints)
         signal(SIGTERM, SIG_IGN);
     make_child(f);
     make_daemon(f);

@@ -874,6 +874,51 @@ START_TEST(what_cannot_be_saved_is_no_failure)
 }
 END_TEST
 
+static void kill_trainer(struct rig *rig, const char *pid_file)
+{
+    char command[256];
+    pid_t pid = read_pid(pid_file);
+    snprintf(command, sizeof command, "kill -TERM $(cut -d' ' -f4 /proc/%d/stat)", pid);
+    for (int step = 0; step < 50; step++)
+        rig_step(rig);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* The scheduler's SIGTERM to a trainer is no failure when a stop follows, and one when
+ * none does. */
+START_TEST(a_trainer_that_is_terminated_waits_for_a_stop)
+{
+    char options[700];
+    for (int stop = 0; stop < 2; stop++) {
+        struct temp_folder folder;
+        temp_folder_init(&folder);
+        snprintf(options, sizeof options, "--sleep 60000 --child %s",
+                 temp_folder_file(&folder, "pid"));
+        struct rig *rig = rig_start(options, 1);
+        rig_task(rig, 3, 0, 60);
+        RIG_UNTIL(rig, 10, access(folder.file, F_OK) == 0);
+        kill_trainer(rig, folder.file);
+        for (int step = 0; step < 100; step++)
+            rig_step(rig);
+        ck_assert_int_eq(rig->result_count, 0);
+        if (stop) {
+            rig_suspend(rig);
+            RIG_UNTIL(rig, 10, rig->suspended);
+            rig->skip = 5;
+            for (int step = 0; step < 50; step++)
+                rig_step(rig);
+            ck_assert_int_eq(rig->result_count, 0);
+        } else {
+            RIG_UNTIL(rig, 10, rig->result_count == 1);
+            ck_assert_int_eq(rig->results[0].failure, FAILURE_EXIT);
+            ck_assert_ptr_nonnull(strstr(rig->results[0].reason, "killed by"));
+        }
+        rig_finish(rig);
+        temp_folder_fini(&folder);
+    }
+}
+END_TEST
+
 /* Where the folder is not seen, and where the file is not, trials begin anew; the master
  * is told of what it believed. */
 START_TEST(states_that_are_not_there_are_told)
@@ -963,6 +1008,7 @@ UNIT_MAIN("agent", nonsense_of_the_master_ends_the_rank,
           stop_is_quick_and_complete, free_ends_what_runs, silence_of_the_master_ends_it,
           interrupted_it_waits_for_stop_and_then_goes, a_task_for_no_slot_is_refused,
           an_idle_crash_is_mended, standard_error_is_kept, a_suspended_trial_goes_on,
-          what_cannot_be_saved_is_no_failure, states_that_are_not_there_are_told,
-          a_refused_state_is_told, a_time_limit_counts_all_pieces,
-          unasked_words_of_states_break_the_protocol)
+          what_cannot_be_saved_is_no_failure,
+          a_trainer_that_is_terminated_waits_for_a_stop,
+          states_that_are_not_there_are_told, a_refused_state_is_told,
+          a_time_limit_counts_all_pieces, unasked_words_of_states_break_the_protocol)
