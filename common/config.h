@@ -37,7 +37,13 @@ enum config_schedule { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
 /* "generic" runs everywhere; the names are those of common/nn/kernels.h. */
 enum config_kernels { KERNELS_AUTO, KERNELS_AVX512, KERNELS_AVX2, KERNELS_GENERIC };
 enum config_reduce { REDUCE_MAX, REDUCE_MEAN, REDUCE_LAST };
-enum config_strategy { STRATEGY_REINFORCE, STRATEGY_RANDOM };
+enum config_strategy {
+    STRATEGY_REINFORCE,
+    STRATEGY_RANDOM,
+    STRATEGY_ENAS,
+    STRATEGY_ENAS_RANDOM,
+    STRATEGY_RANDOM_SHARED
+};
 enum config_mode { MODE_SYNC, MODE_ASYNC };
 enum config_order { ORDER_LONGEST, ORDER_PROPOSED };
 enum config_on_failure { ON_FAILURE_SKIP, ON_FAILURE_REWARD_0 };
@@ -119,6 +125,15 @@ struct config_controller {
     int entropy_estimate; /* enum config_entropy */
 };
 
+/* Searches with shared weights. */
+struct config_shared {
+    int epochs, steps;    /* steps of the shared weights in an epoch */
+    int samples;          /* architectures a step */
+    int controller_steps; /* updates of the policy in an epoch */
+    int probes;           /* architectures on the whole validation set, an epoch */
+    int candidates, finalists;
+};
+
 struct config_search {
     int strategy;     /* enum config_strategy */
     int64_t trials;   /* budget, both arms together; 0: no limit */
@@ -127,6 +142,7 @@ struct config_search {
     int batch;        /* proposals per policy update; in mode sync also the round */
     int duplicates;   /* enum config_duplicates */
     struct config_controller controller;
+    struct config_shared shared;
 };
 
 struct config_control {

@@ -9,7 +9,20 @@
 
 #include "common/architecture.h"
 
-enum trial_kind { TRIAL_TRAIN_CHILD = 0 }; /* part of the file format: append only */
+/* What is done with the architecture. Part of the file format: append only. */
+enum trial_kind {
+    TRIAL_TRAIN_CHILD = 0,  /* a child network trained from scratch */
+    TRIAL_TRAIN_SHARED = 1, /* the shared weights take a step through it */
+    TRIAL_EVAL_SHARED = 2,  /* scored with the shared weights as they are */
+    TRIAL_KIND_COUNT
+};
+
+/* Of a trial with shared weights, which are the product of the steps made so far. */
+struct trial_shared {
+    uint64_t step; /* TRAIN: the step that it is part of, from 0; EVAL: steps made before */
+    int32_t part;  /* TRAIN: which architecture of the step; EVAL: the validation window,
+                      counted on beyond the last one, or -1: all of them */
+};
 
 enum trial_arm { ARM_SEARCH = 0, ARM_CONTROL = 1, ARM_COUNT = 2 };
 

@@ -23,6 +23,8 @@
 #include <string.h>
 
 #include "master/controller.h"
+#include "master/search/architecture_list.h"
+#include "master/search/reinforce.h"
 
 struct pending {
     struct architecture architecture;
@@ -40,7 +42,7 @@ struct reinforce {
     const struct architecture **architectures; /* (batch): those with a reward */
     double *advantages;                        /* (batch) */
     double decay, baseline;                    /* baseline: NAN before the first reward */
-    double bonus; /* weight of -log P in the reward */
+    double bonus;                              /* weight of -log P in the reward */
 };
 
 static void reinforce_destroy(void *self)
@@ -101,6 +103,18 @@ static int reinforce_create(const struct search_setup *setup, void **ret,
     return 0;
 }
 
+int reinforce_sample(void *self, uint64_t id, bool plain, struct proposal *ret,
+                     struct error *err)
+{
+    struct reinforce *s = self;
+    controller_set_plain(s->controller, plain);
+    int status = controller_sample(s->controller, space_depth(s->space, id), &id, 1,
+                                   &ret->architecture, &ret->log_probability, err);
+    controller_set_plain(s->controller, false);
+    ret->policy_version = controller_version(s->controller);
+    return status;
+}
+
 static int reinforce_ask(void *self, uint64_t id, struct proposal *ret,
                          enum search_answer *ret_answer, struct error *err)
 {
@@ -108,11 +122,9 @@ static int reinforce_ask(void *self, uint64_t id, struct proposal *ret,
     *ret_answer = SEARCH_WAIT;
     if (s->sync && s->proposed == s->batch)
         return 0;
-    int status = controller_sample(s->controller, space_depth(s->space, id), &id, 1,
-                                   &ret->architecture, &ret->log_probability, err);
+    int status = reinforce_sample(s, id, false, ret, err);
     if (status < 0)
         return status;
-    ret->policy_version = controller_version(s->controller);
     s->proposed += s->sync;
     *ret_answer = SEARCH_TASK;
     return 0;
@@ -162,8 +174,8 @@ static int reinforce_tell(void *self, const struct trial *trial, struct error *e
     return s->told == s->batch ? learn(s, err) : 0;
 }
 
-/* What is saved besides the controller: three scalars, and the pending trials as one
- * table each of depths, counts, rewards, advantages and tokens (padded with zeros). */
+/* What is saved besides the controller: three scalars, and the pending trials as a list
+ * of architectures and a table of rewards and advantages. */
 
 static const char *name_of(const struct reinforce *s, const char *key, char *text)
 {
@@ -173,39 +185,22 @@ static const char *name_of(const struct reinforce *s, const char *key, char *tex
 
 static int save_pending(const struct reinforce *s, struct state *state, struct error *err)
 {
-    size_t n = (size_t)s->told, widest = 1, dims[2] = {n, 1};
-    char name[STATE_NAME];
-    for (size_t i = 0; i < n; i++)
-        if (s->pending[i].architecture.count > widest)
-            widest = s->pending[i].architecture.count;
-    dims[1] = widest;
-    uint16_t *tokens = calloc(n * widest, sizeof *tokens);
-    uint16_t *shape = calloc(2 * n, sizeof *shape);
+    size_t n = (size_t)s->told, dims[2] = {n, 2};
+    char tokens[STATE_NAME], shape[STATE_NAME], name[STATE_NAME];
     double *values = calloc(2 * n, sizeof *values);
-    int status = tokens && shape && values
-                     ? 0
-                     : error_set(err, ERROR_SYSTEM, "reinforce: no memory to save");
-    for (size_t i = 0; i < n && status == 0; i++) {
-        const struct pending *p = &s->pending[i];
-        memcpy(tokens + i * widest, p->architecture.tokens,
-               p->architecture.count * sizeof *tokens);
-        shape[2 * i] = p->architecture.depth;
-        shape[2 * i + 1] = p->architecture.count;
-        values[2 * i] = p->reward;
-        values[2 * i + 1] = p->advantage;
+    if (!values)
+        return error_set(err, ERROR_SYSTEM, "reinforce: no memory to save");
+    for (size_t i = 0; i < n; i++) {
+        s->architectures[i] = &s->pending[i].architecture;
+        values[2 * i] = s->pending[i].reward;
+        values[2 * i + 1] = s->pending[i].advantage;
     }
-    if (status == 0)
-        status = state_put(state, name_of(s, "pending_tokens", name), STATE_U16, 2, dims,
-                           tokens, err);
-    dims[1] = 2;
-    if (status == 0)
-        status = state_put(state, name_of(s, "pending_depth_count", name), STATE_U16, 2,
-                           dims, shape, err);
+    int status =
+        architecture_list_save(s->architectures, n, name_of(s, "pending_tokens", tokens),
+                               name_of(s, "pending_depth_count", shape), state, err);
     if (status == 0)
         status = state_put(state, name_of(s, "pending_reward_advantage", name), STATE_F64,
                            2, dims, values, err);
-    free(tokens);
-    free(shape);
     free(values);
     return status;
 }
@@ -224,49 +219,40 @@ static int reinforce_save(const void *self, struct state *state, struct error *e
     return status == 0 && s->told > 0 ? save_pending(s, state, err) : status;
 }
 
-/* One pending trial out of the tables. */
-static int load_one(const struct reinforce *s, const uint16_t *tokens, size_t widest,
-                    const uint16_t *shape, const double *values, struct pending *ret,
-                    struct error *err)
+static int load_values(const struct reinforce *s, const struct state *state, size_t n,
+                       struct pending *ret, struct error *err)
 {
-    struct architecture *a = &ret->architecture;
-    a->depth = shape[0];
-    a->count = shape[1];
-    ret->reward = values[0];
-    ret->advantage = values[1];
-    if (a->count > widest || a->count > ARCHITECTURE_MAX_TOKENS || isinf(ret->reward) ||
-        isnan(ret->reward) != isnan(ret->advantage) || isinf(ret->advantage))
-        return error_set(err, ERROR_CORRUPT, "a pending trial is out of bounds");
-    memcpy(a->tokens, tokens, a->count * sizeof *tokens);
-    return space_validate(s->space, a, NULL) < 0
-               ? error_set(err, ERROR_CORRUPT, "a pending trial does not fit the space")
-               : 0;
+    char name[STATE_NAME];
+    double *values = calloc(2 * n, sizeof *values);
+    if (!values)
+        return error_set(err, ERROR_SYSTEM, "reinforce: no memory to load");
+    int status = state_get(state, name_of(s, "pending_reward_advantage", name), STATE_F64,
+                           2 * n, values, err);
+    for (size_t i = 0; i < n && status == 0; i++) {
+        ret[i].reward = values[2 * i];
+        ret[i].advantage = values[2 * i + 1];
+        if (isinf(ret[i].reward) || isinf(ret[i].advantage) ||
+            isnan(ret[i].reward) != isnan(ret[i].advantage))
+            status = error_set(err, ERROR_CORRUPT, "a pending trial is out of bounds");
+    }
+    free(values);
+    return status;
 }
 
 static int load_pending(const struct reinforce *s, const struct state *state, size_t n,
                         struct pending *ret, struct error *err)
 {
-    char name[STATE_NAME];
-    const struct state_array *t = state_find(state, name_of(s, "pending_tokens", name));
-    if (!t || t->type != STATE_U16 || t->rank != 2 || t->dims[0] != n)
-        return error_set(err, ERROR_CORRUPT, "%s is missing or has another shape", name);
-    uint16_t *shape = calloc(2 * n, sizeof *shape);
-    double *values = calloc(2 * n, sizeof *values);
-    int status = shape && values
-                     ? 0
-                     : error_set(err, ERROR_SYSTEM, "reinforce: no memory to load");
-    if (status == 0)
-        status = state_get(state, name_of(s, "pending_depth_count", name), STATE_U16,
-                           2 * n, shape, err);
-    if (status == 0)
-        status = state_get(state, name_of(s, "pending_reward_advantage", name), STATE_F64,
-                           2 * n, values, err);
-    for (size_t i = 0; i < n && status == 0; i++)
-        status = load_one(s, (const uint16_t *)t->data + i * t->dims[1], t->dims[1],
-                          shape + 2 * i, values + 2 * i, &ret[i], err);
-    free(shape);
-    free(values);
-    return status;
+    char tokens[STATE_NAME], shape[STATE_NAME];
+    struct architecture **list = calloc(n, sizeof *list);
+    if (!list)
+        return error_set(err, ERROR_SYSTEM, "reinforce: no memory to load");
+    for (size_t i = 0; i < n; i++)
+        list[i] = &ret[i].architecture;
+    int status = architecture_list_load(list, n, name_of(s, "pending_tokens", tokens),
+                                        name_of(s, "pending_depth_count", shape),
+                                        s->space, state, err);
+    free(list);
+    return status == 0 ? load_values(s, state, n, ret, err) : status;
 }
 
 static int load_scalars(const struct reinforce *s, const struct state *state,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of strategies, in the order of enum config_strategy. */
+/* The strategies by value of search.strategy. */
 #include "master/search/search.h"
 
 #include <stddef.h>
@@ -11,6 +11,10 @@ const struct search_ops *search_find(int strategy)
         return &search_reinforce;
     case STRATEGY_RANDOM:
         return &search_random;
+    case STRATEGY_ENAS:
+    case STRATEGY_ENAS_RANDOM:
+    case STRATEGY_RANDOM_SHARED:
+        return &search_shared;
     default:
         return NULL;
     }

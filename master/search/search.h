@@ -32,6 +32,9 @@ struct proposal {
     struct architecture architecture;
     double log_probability;  /* natural log under the policy; NAN when not meaningful */
     uint32_t policy_version; /* updates made so far */
+    /* Of a strategy with shared weights only; the caller starts them as zeros. */
+    uint8_t kind, arm; /* enum trial_kind, enum trial_arm */
+    struct trial_shared shared;
 };
 
 struct search_setup {
@@ -44,6 +47,9 @@ struct search_ops {
     const char *name;
     /* Proposals do not depend on results: never made to wait in mode sync. */
     bool oblivious;
+    /* Its trials share weights: it says their kind, and proposes both arms itself, of
+     * which it is told all. Created for ARM_SEARCH only. */
+    bool shared;
     /* *ret is the strategy's own state; freed by destroy (which accepts NULL). */
     int (*create)(const struct search_setup *setup, void **ret, struct error *err);
     void (*destroy)(void *self);
@@ -61,7 +67,7 @@ struct search_ops {
     int (*load)(void *self, const struct state *state, struct error *err);
 };
 
-extern const struct search_ops search_reinforce, search_random;
+extern const struct search_ops search_reinforce, search_random, search_shared;
 
 /* The strategy for config value STRATEGY_X; NULL when there is none. */
 const struct search_ops *search_find(int strategy);
