@@ -652,7 +652,7 @@ class Stops(RunCase):
     def test_the_clock_is_heeded(self):
         """No trial is begun that would be cut off; the session ends with the last one."""
         config = self.config('--sleep', '1100', trials=12)
-        self.archway('search', config, '--run', 'run', '--slots', '2', '--time-limit', '5s',
+        self.archway('search', config, '--run', 'run', '--slots', '2', '--time-limit', '5.4s',
                      status=75)
         self.assert_stopped('run', 'left for the next session')
         status = json.loads(self.archway('status', 'run', '--format', 'json')[0])

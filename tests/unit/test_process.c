@@ -274,7 +274,7 @@ START_TEST(children_count_as_its_memory)
         ck_assert_int_eq(read(p.out, text, 1), 1);
     }
     int64_t once = process_tree_memory_exact(p.pid), each = process_tree_memory(p.pid);
-    ck_assert_int_gt(once, 58 << 20);
+    ck_assert_int_gt(once, 56 << 20);
     ck_assert_int_lt(once, 110 << 20);
     ck_assert_int_gt(each, once + (40 << 20));
     process_destroy(&p);
