@@ -62,6 +62,7 @@ int dispatcher_new(const struct dispatcher_setup *setup, struct dispatcher **ret
     d->ledger = engine_ledger(setup->engine);
     d->mean_seconds = -1;
     d->end_at = d->span = INFINITY;
+    d->aside.smallest_first = true;
     learn_history(d);
     d->opened = d->beat_at = d->idle_at = dispatcher_now(d);
     d->expected = d->living = size - 1;
@@ -87,6 +88,8 @@ void dispatcher_free(struct dispatcher *d)
         free(w->ghosts);
     }
     free(d->workers);
+    work_heap_fini(&d->waiting);
+    work_heap_fini(&d->aside);
     blame_free(d->blame);
     placement_fini(&d->placement);
     bytes_fini(&d->in);

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { LOOK = 64 /* queued trials, from the front */ };
+enum { LOOK = 64 /* queued trials, from the front, where age decides */ };
 /* A trial that can be suspended and continued is worth this many seconds. */
 static const double worth_starting = 10;
 /* With this share of the session left, the next one would hardly bring more. */
@@ -61,19 +61,23 @@ static bool is_in_time(struct dispatcher *d, const struct trial *t, double left,
            (can_continue(d) && left > worth_starting);
 }
 
-/* May it start now? What holds it is noted. */
+/* May it start now? */
 static bool fits(struct dispatcher *d, const struct trial *t)
 {
     double left = d->end_at - dispatcher_now(d), seconds;
-    if (is_in_time(d, t, left, &seconds) || (!d->final && left >= young * d->span))
-        return true;
-    if (d->held.count++ == 0) {
-        d->held.trial = t->id;
-        d->held.seconds = seconds;
-        d->held.left = left;
-        d->held.final = d->final;
-    }
-    return false;
+    return is_in_time(d, t, left, &seconds) || (!d->final && left >= young * d->span);
+}
+
+/* That so many are held, of which this is one. */
+static void note_held(struct dispatcher *d, const struct trial *t, uint64_t count)
+{
+    double seconds = expected(d, t, engine_config(d->setup.engine)->run.forecast);
+    if (d->held.count == 0)
+        d->held = (struct dispatcher_held){.trial = t->id,
+                                           .seconds = seconds,
+                                           .left = d->end_at - dispatcher_now(d),
+                                           .final = d->final};
+    d->held.count += count;
 }
 
 bool dispatcher_is_risky(struct dispatcher *d, const struct trial *t, char *ret_why,
@@ -108,44 +112,90 @@ bool dispatcher_had_all(const struct dispatcher *d, const struct trial *t, doubl
     return true;
 }
 
-/* The longest expected of the fresh trials that fit, from `id` on. */
-static bool longest(struct dispatcher *d, uint64_t id, uint64_t *ret_id)
+static bool is_fresh(const struct dispatcher *d, uint64_t id)
 {
-    double most = -1;
-    bool more = true;
-    for (int looks = 0; more && looks < LOOK; looks++) {
-        const struct trial *t = ledger_trial(d->ledger, id);
-        double seconds = expected(d, t, 0.5);
-        if (isnan(seconds) && most < 0 && fits(d, t)) {
-            *ret_id = id;
-            return true;
-        }
-        if (seconds > most && fits(d, t)) {
-            most = seconds;
-            *ret_id = id;
-        }
-        more = ledger_next_after(d->ledger, id, &id);
-    }
-    return most >= 0;
+    const struct trial *t = ledger_trial(d->ledger, id);
+    return t->state == TRIAL_QUEUED && t->attempts == 0 && !(t->saved_seconds > 0);
 }
 
+/* Trials that were proposed since the last look. What memory has no room for is found by
+ * its age, when nothing else waits. */
+static void take_new(struct dispatcher *d)
+{
+    for (; d->taken < ledger_count(d->ledger); d->taken++) {
+        if (!is_fresh(d, d->taken))
+            continue;
+        double work = engine_work(d->setup.engine, ledger_trial(d->ledger, d->taken));
+        struct work_item item = {isnan(work) ? 0 : work, d->taken};
+        work_heap_push(&d->waiting, item);
+    }
+}
+
+/* The top of a heap, without those that do not wait any more; NULL when it is empty. */
+static const struct trial *top_of(const struct dispatcher *d, struct work_heap *h)
+{
+    while (h->count > 0 && !is_fresh(d, h->items[0].trial))
+        work_heap_pop(h);
+    return h->count > 0 ? ledger_trial(d->ledger, h->items[0].trial) : NULL;
+}
+
+static bool move_top(struct work_heap *from, struct work_heap *to)
+{
+    if (work_heap_push(to, from->items[0]) != 0)
+        return false;
+    work_heap_pop(from);
+    return true;
+}
+
+/* The longest expected of the fresh trials that fit. Those too long for what is left are
+ * put aside, the shortest on top: unless that one fits again, no other does. */
+static bool longest(struct dispatcher *d, uint64_t *ret_id)
+{
+    const struct trial *t;
+    take_new(d);
+    while ((t = top_of(d, &d->aside)) && fits(d, t))
+        if (!move_top(&d->aside, &d->waiting))
+            break;
+    while ((t = top_of(d, &d->waiting)) && !fits(d, t))
+        if (!move_top(&d->waiting, &d->aside))
+            return false;
+    if (t) {
+        *ret_id = t->id;
+        return true;
+    }
+    t = top_of(d, &d->aside);
+    if (t)
+        note_held(d, t, d->aside.count);
+    return !t && ledger_next_fresh(d->ledger, ret_id);
+}
+
+/* The oldest of those that fit, from `id` on. */
 static bool first(struct dispatcher *d, uint64_t id, uint64_t most, uint64_t *ret_id)
 {
     bool more = true;
     for (uint64_t looks = 0; more && looks < most && looks < LOOK; looks++) {
-        if (fits(d, ledger_trial(d->ledger, id))) {
+        const struct trial *t = ledger_trial(d->ledger, id);
+        if (fits(d, t)) {
             *ret_id = id;
             return true;
         }
+        note_held(d, t, 1);
         more = ledger_next_after(d->ledger, id, &id);
     }
     return false;
 }
 
+/* Without a history nobody knows durations; steps of shared weights have an order. */
+static bool goes_by_length(struct dispatcher *d, uint64_t oldest)
+{
+    return engine_config(d->setup.engine)->run.order == ORDER_LONGEST &&
+           ledger_trial(d->ledger, oldest)->kind == TRIAL_TRAIN_CHILD &&
+           !isnan(forecast_seconds(&d->forecast, NAN, 0.5));
+}
+
 bool dispatcher_choose(struct dispatcher *d, bool fresh, uint64_t *ret_id)
 {
     uint64_t id, retries = fresh ? 0 : ledger_count_retries(d->ledger);
-    bool by_length = engine_config(d->setup.engine)->run.order == ORDER_LONGEST;
     d->held = (struct dispatcher_held){0};
     if (!(fresh ? ledger_next_fresh(d->ledger, &id) : ledger_next(d->ledger, &id)))
         return false;
@@ -158,7 +208,7 @@ bool dispatcher_choose(struct dispatcher *d, bool fresh, uint64_t *ret_id)
         return true;
     if (!ledger_next_fresh(d->ledger, &id))
         return false;
-    return by_length ? longest(d, id, ret_id) : first(d, id, LOOK, ret_id);
+    return goes_by_length(d, id) ? longest(d, ret_id) : first(d, id, LOOK, ret_id);
 }
 
 bool dispatcher_is_held(const struct dispatcher *d, struct dispatcher_held *ret)

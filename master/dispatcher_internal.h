@@ -6,6 +6,7 @@
 #include "master/blame.h"
 #include "master/dispatcher.h"
 #include "master/forecast.h"
+#include "master/work_heap.h"
 
 enum { DISPATCHER_MAX_AHEAD = 256 };
 
@@ -69,6 +70,10 @@ struct dispatcher {
     bool seen_state;        /* a trainer has saved the state of a trial */
     double end_at, span;    /* monotonic end of the session, INFINITY: none; its length */
     bool final, begun;      /* no session follows; a rank has been ready */
+    /* Fresh trials by work, and those of them too long for what is left; some of both may
+     * have been handed out meanwhile. Trials below `taken` were looked at. */
+    struct work_heap waiting, aside;
+    uint64_t taken;
     struct dispatcher_held held; /* at the last choice */
     int slots, ready, busy, in_flight; /* ready: slots of ranks that are ready */
     int expected, living, lost;        /* ranks */

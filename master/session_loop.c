@@ -13,7 +13,7 @@
 #include "common/text.h"
 
 enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000, BACKLOG_MOST = 256 << 10 };
-enum { LOOK_AHEAD = 3 /* trials a slot */ };
+enum { LOOK_AHEAD = 16 /* trials a slot */, AHEAD_A_TURN = 256 };
 
 /* Near the end of the budget, proposals that no result can change are made ahead, so that
  * there are some to choose from (dispatcher_choice.c). */
@@ -31,8 +31,7 @@ static int propose(struct session *s, struct error *err)
 {
     struct ledger *l = engine_ledger(s->engine);
     int places = dispatcher_free_places(s->dispatcher), made = 0;
-    int most = places + engine_config(s->engine)->search.batch +
-               LOOK_AHEAD * dispatcher_count(s->dispatcher).slots;
+    int most = places + engine_config(s->engine)->search.batch + AHEAD_A_TURN;
     enum engine_answer answer = ENGINE_PROPOSED;
     while (!s->exhausted && made < most && places > 0 &&
            (ledger_count_state(l, -1, TRIAL_QUEUED) <

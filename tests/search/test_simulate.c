@@ -560,6 +560,41 @@ START_TEST(longest_first_shrinks_the_tail)
 }
 END_TEST
 
+/* The longest trial takes some six times as long as the shortest. */
+static void narrow_space(struct config *c)
+{
+    struct config_conv_chain *s = &c->space.conv_chain;
+    s->filter_heights = (struct config_list){3, {3, 5, 7}};
+    s->filter_widths = s->strides = (struct config_list){1, {1}};
+    s->filters = (struct config_list){3, {24, 36, 48}};
+}
+
+/* More workers than anybody would look through one by one: the choice is among all. */
+START_TEST(longest_first_helps_many_workers_too)
+{
+    struct faults none = {0};
+    double seconds[2] = {0}, tail[2] = {0};
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        for (int order = 0; order < 2; order++) {
+            struct config c = plain_config(MODE_ASYNC, 1024);
+            c.search.strategy = STRATEGY_RANDOM;
+            c.space.conv_chain.layers = 6;
+            c.seed = seed;
+            c.run.order = order;
+            narrow_space(&c);
+            struct simulate_figures f = simulate(&c, "flops:60,0.3", &none, 128, seed);
+            ck_assert(f.finished && f.done == 1024);
+            seconds[order] += f.seconds;
+            tail[order] += f.tail;
+        }
+    printf("makespan of 128 workers: longest first %.3f of proposed, tail %.3f\n",
+           seconds[ORDER_LONGEST] / seconds[ORDER_PROPOSED],
+           tail[ORDER_LONGEST] / tail[ORDER_PROPOSED]);
+    ck_assert_double_lt(seconds[ORDER_LONGEST], 0.93 * seconds[ORDER_PROPOSED]);
+    ck_assert_double_lt(tail[ORDER_LONGEST], 0.5 * tail[ORDER_PROPOSED]);
+}
+END_TEST
+
 static double hours_lost(void)
 {
     struct engine *e;
@@ -693,15 +728,6 @@ static int run_sessions(struct config c, const char *duration, int workers, doub
     return number;
 }
 
-/* The longest trial takes some six times as long as the shortest. */
-static void narrow_space(struct config *c)
-{
-    struct config_conv_chain *s = &c->space.conv_chain;
-    s->filter_heights = (struct config_list){3, {3, 5, 7}};
-    s->filter_widths = s->strides = (struct config_list){1, {1}};
-    s->filters = (struct config_list){3, {24, 36, 48}};
-}
-
 START_TEST(in_mode_sync_time_limits_change_no_history)
 {
     struct faults none = {0};
@@ -775,6 +801,7 @@ int main(void)
         losing_every_worker_is_an_answer,
         a_recorded_run_is_replayed,
         longest_first_shrinks_the_tail,
+        longest_first_helps_many_workers_too,
         a_session_ends_when_nothing_more_fits,
         a_budget_of_hours_is_not_spent_on_what_would_be_cut_off,
         what_never_fits_fails_in_the_end,

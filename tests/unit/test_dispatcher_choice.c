@@ -144,6 +144,37 @@ START_TEST(the_longest_expected_is_next)
 }
 END_TEST
 
+/* What is put aside comes back, in its order, when there is time again. */
+START_TEST(what_was_held_is_next_when_it_fits)
+{
+    double rate = hourly(), before = INFINITY;
+    struct dispatcher_held held;
+    uint64_t id;
+    start(PAST, rate, 0);
+    dispatcher_set_end(d, now + 2000, false);
+    now += 1999.9;
+    ck_assert(!dispatcher_choose(d, false, &id));
+    ck_assert(dispatcher_is_held(d, &held));
+    ck_assert_uint_eq(held.count, WAITING);
+    double shortest = INFINITY;
+    for (uint64_t k = PAST; k < PAST + WAITING; k++)
+        shortest = fmin(shortest, rate * work_of(k));
+    ck_assert_double_eq_tol(held.seconds, shortest, 1e-6);
+    engine_rig_start(&rig, PAST + 2); /* by another way */
+    d->end_at += 1e6;
+    for (int k = 0; k < WAITING - 1; k++) {
+        id = chosen();
+        ck_assert_uint_ne(id, PAST + 2);
+        ck_assert_double_le(work_of(id), before);
+        before = work_of(id);
+        engine_rig_start(&rig, id);
+    }
+    ck_assert(!dispatcher_choose(d, false, &id));
+    ck_assert(!dispatcher_is_held(d, &held));
+    finish();
+}
+END_TEST
+
 START_TEST(retries_come_first)
 {
     uint64_t id = 0;
@@ -296,6 +327,9 @@ START_TEST(a_suspended_trial_needs_its_rest_only)
     dispatcher_set_end(d, now + 1000, false);
     now += 800;
     ck_assert(!dispatcher_choose(d, false, &id));
+    engine_rig_start(&rig, PAST + 2);
+    ledger_requeue(engine_ledger(rig.engine), PAST + 2, true);
+    ck_assert(!dispatcher_choose(d, false, &id));
     ledger_keep_state(engine_ledger(rig.engine), PAST + 2, 3, 750);
     ck_assert_uint_eq(chosen(), PAST + 2);
     finish();
@@ -306,6 +340,7 @@ int main(void)
 {
     const TTest *const tests[] = {without_a_history_the_oldest_is_next,
                                   the_longest_expected_is_next,
+                                  what_was_held_is_next_when_it_fits,
                                   retries_come_first,
                                   short_trials_keep_their_order,
                                   what_cannot_end_in_time_is_held,
