@@ -27,7 +27,13 @@ struct config_list {
     int values[CONFIG_LIST];
 };
 
-enum config_data_format { DATA_IDX, DATA_CIFAR10, DATA_CIFAR100, DATA_GENERATED };
+enum config_data_format {
+    DATA_IDX,
+    DATA_CIFAR10,
+    DATA_CIFAR100,
+    DATA_GENERATED,
+    DATA_TEXT
+};
 enum config_whiten { WHITEN_NONE, WHITEN_CHANNEL, WHITEN_ZCA };
 enum config_space { SPACE_CONV_CHAIN, SPACE_RNN_DAG, SPACE_RNN_TREE };
 /* Those of common/space/rnn_words.h. */
@@ -54,12 +60,13 @@ struct config_data {
     int format;             /* enum config_data_format */
     char path[CONFIG_PATH]; /* folder; empty for generated */
     int whiten;             /* enum config_whiten */
+    int vocabulary;         /* text: most different words; 0: all of the training text */
     /* generated only */
     int classes, height, width, channels, images;
 };
 
 struct config_task {
-    char kind[CONFIG_TEXT]; /* "image-classification" */
+    char kind[CONFIG_TEXT]; /* "image-classification", "language-model" */
     struct config_data data;
     int train, validation; /* images; 0: decided from the file (5/6 and 1/6) */
 };

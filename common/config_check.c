@@ -36,6 +36,25 @@ contradiction(const struct check *c, const char *key, const char *format, ...)
     return error_set(c->err, ERROR_INPUT, "%s: %s: %s", c->name, key, text);
 }
 
+/* Texts are for language models, and nothing else is. */
+static int check_kind(const struct check *c)
+{
+    const struct config_task *task = &c->config->task;
+    bool language = strcmp(task->kind, "language-model") == 0;
+    if (language != (task->data.format == DATA_TEXT))
+        return contradiction(c, "task.data.format", "%s; task.kind %s needs %s",
+                             config_choice_name("task.data.format", task->data.format),
+                             task->kind, language ? "text" : "images");
+    if (language && (task->train > 0 || task->validation > 0))
+        return contradiction(c, task->train > 0 ? "task.train" : "task.validation",
+                             "set; what is for training and for validation in a text its "
+                             "files say");
+    if (language && task->data.vocabulary == 1)
+        return contradiction(c, "task.data.vocabulary",
+                             "1 leaves nothing but <unk>; at least 2, or all");
+    return 0;
+}
+
 static int check_data(const struct check *c)
 {
     const struct config_task *task = &c->config->task;
@@ -156,6 +175,10 @@ static int check_trainer(const struct check *c)
     int train = c->config->task.train;
     if (c->config->trainer.command_count > 0)
         return 0;
+    if (c->config->task.data.format == DATA_TEXT)
+        return contradiction(c, "task.kind",
+                             "language-model, which the built-in trainer does not train; "
+                             "trainer.command names a program that does");
     if (space_reads_of(c->config->space.name) != SPACE_INPUT_IMAGES)
         return contradiction(
             c, "space.name",
@@ -227,7 +250,8 @@ int config_check_entries(const struct config *config, const char *name,
                          const struct config_entries *entries, struct error *err)
 {
     static int (*const checks[])(const struct check *) = {
-        check_data, check_space, check_trainer, check_budget, check_control, check_run};
+        check_kind,   check_data,    check_space, check_trainer,
+        check_budget, check_control, check_run};
     struct check c = {config, name, entries, err};
     int status = 0;
     if (config->name[0] == '\0')

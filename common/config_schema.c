@@ -36,19 +36,27 @@ const struct config_key config_schema[] = {
     KEY("seed", UINT64, seed, RANGE(0, 9223372036854775807.0), .initial = "1",
         .help = "Seed of every random choice; same seed, same choices."),
 
-    KEY("task.kind", TEXT, task.kind, .choices = WORDS("image-classification"),
+    KEY("task.kind", TEXT, task.kind,
+        .choices = WORDS("image-classification", "language-model"),
         .initial = "image-classification", .help = "What the child networks learn."),
     KEY("task.data.format", CHOICE, task.data.format,
-        .choices = WORDS("idx", "cifar10", "cifar100", "generated"), .initial = "idx",
-        .help = "Format of the data files: IDX as of MNIST (plain or .gz), the binary "
-                "version of CIFAR, or images made up for machines without data."),
+        .choices = WORDS("idx", "cifar10", "cifar100", "generated", "text"),
+        .initial = "idx",
+        .help =
+            "Format of the data files: IDX as of MNIST (plain or .gz), the binary "
+            "version of CIFAR, images made up for machines without data, or plain text "
+            "(ptb.train.txt, wiki.train.tokens or train.txt and their like)."),
     KEY("task.data.path", PATH, task.data.path,
         .initial = "/usr/share/datasets/fashion-mnist",
-        .when = "task.data.format=idx|cifar10|cifar100",
+        .when = "task.data.format=idx|cifar10|cifar100|text",
         .help = "Folder of the data files."),
     KEY("task.data.whiten", CHOICE, task.data.whiten,
+        .when = "task.data.format=idx|cifar10|cifar100|generated",
         .choices = WORDS("none", "channel", "zca"), .initial = "channel",
         .help = "Normalise the images: each channel to mean 0 and variance 1, or ZCA."),
+    KEY("task.data.vocabulary", INT, task.data.vocabulary, RANGE(0, 1 << 24),
+        .initial = "all", .zero = "all", .when = "task.data.format=text",
+        .help = "Most different words, <unk> among them; rarer ones become <unk>."),
     KEY("task.data.classes", INT, task.data.classes, RANGE(2, 256), .initial = "10",
         GENERATED, .help = "Classes of generated images."),
     KEY("task.data.height", INT, task.data.height, RANGE(1, 1024), .initial = "28",

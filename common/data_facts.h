@@ -5,13 +5,13 @@
 #define ARCHWAY_COMMON_DATA_FACTS_H
 
 struct data_facts {
-    /* images; 0 for text */
-    int classes;
+    int classes; /* this and the next two lines: of images, 0 for text */
     int height, width, channels;
     int train_images; /* in the training files: training and validation come from these */
-    int test_images;  /* in the test files; 0: there are none */
-    int train, validation; /* the split in force after task.train/task.validation */
-    int vocabulary;        /* text: different tokens; 0 for images */
+    int test_images;  /* in the test files; 0: there are none. Of text: words */
+    int train, validation; /* the split in force after task.train/task.validation; of
+                              text: words of the files */
+    int vocabulary;        /* text: different words; 0 for images */
 };
 
 #endif

@@ -127,8 +127,7 @@ char *text_take(struct text *t)
     return data;
 }
 
-/* Bytes of the character at `s`; 0 when it is none. */
-static int utf8_length(const unsigned char *s)
+int text_decode_utf8(const unsigned char *s, size_t left, uint32_t *ret)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
     int n = s[0] < 0x80       ? 1
@@ -136,6 +135,8 @@ static int utf8_length(const unsigned char *s)
             : s[0] >> 4 == 14 ? 3
             : s[0] >> 3 == 30 ? 4
                               : 0;
+    if ((size_t)n > left)
+        return 0;
     unsigned value = n > 1 ? s[0] & (0x7fU >> n) : s[0];
     for (int i = 1; i < n; i++) {
         if (s[i] >> 6 != 2)
@@ -143,13 +144,18 @@ static int utf8_length(const unsigned char *s)
         value = value << 6 | (s[i] & 0x3f);
     }
     bool allowed = value <= 0x10ffff && value >> 11 != 0xd800 >> 11;
-    return n > 1 && (value < least[n] || !allowed) ? 0 : n;
+    if (n > 1 && (value < least[n] || !allowed))
+        return 0;
+    *ret = value;
+    return n;
 }
 
 void text_repair_utf8(char *text)
 {
+    uint32_t character;
     for (int n; *text; text += n) {
-        n = utf8_length((const unsigned char *)text);
+        /* the text's end is no continuation, so nothing behind it is looked at */
+        n = text_decode_utf8((const unsigned char *)text, 4, &character);
         if (n > 0)
             continue;
         *text = '?';

@@ -13,6 +13,7 @@ import sys
 
 # Tests that may be skipped, and why nothing on this machine can change that.
 MAY_SKIP = {
+    'corpus_wikitext': 'needs WikiText-2, which is not part of this tree',
     'slurm': 'needs the scripts of a virtual SLURM cluster, which are not part of this tree',
 }
 PASSED = {'OK', 'EXPECTEDFAIL'}

@@ -226,7 +226,7 @@ struct space_task space_task_to_compare(const struct space *space,
 struct space_cost space_cost_of_cell(int matrices, const struct space_task *task)
 {
     double h = task->hidden, v = task->vocabulary;
-    return (struct space_cost){.params = matrices * h * h + v * h + v,
+    return (struct space_cost){.params = matrices * h * h + v * h,
                                .flops = 2 * (matrices * h * h + v * h)};
 }
 

@@ -80,7 +80,8 @@ struct architecture_hash space_hash(const struct space *space,
 double space_log10_size(const struct space *space, int depth);
 
 /* What a child is made for: images of height x width x channels in `classes` classes, or
- * tokens of a vocabulary, with so many units in embedding and hidden state. */
+ * tokens of a vocabulary, with so many units in embedding and hidden state (those
+ * of the built-in trainer; a program of one's own may take others). */
 struct space_task {
     int height, width, channels, classes;
     int vocabulary, hidden;

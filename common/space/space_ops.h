@@ -58,7 +58,8 @@ extern const struct space_ops rnn_tree_space_ops;   /* rnn_tree_space.c */
  * it is too small; frees what `from` holds. */
 void space_cut_text(struct text *from, char *text, unsigned size);
 /* Cost of a cell with so many matrices of hidden x hidden, between an embedding and a
- * softmax that share one matrix of vocabulary x hidden; the softmax has a bias. */
+ * softmax that share one matrix of vocabulary x hidden; no bias anywhere, as in
+ * common/nn/recurrent.h. */
 struct space_cost space_cost_of_cell(int matrices, const struct space_task *task);
 
 #endif

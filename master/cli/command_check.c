@@ -14,6 +14,14 @@
 
 static void format_data(const struct data_facts *f, struct text *out)
 {
+    if (f->vocabulary > 0) {
+        text_append(
+            out,
+            "# data       %d different words: %d for training, %d for validation, %d "
+            "for test\n",
+            f->vocabulary, f->train, f->validation, f->test_images);
+        return;
+    }
     if (f->height == 0) {
         text_append(out, "# data       unknown here; the external trainer reads it\n");
         return;
@@ -53,7 +61,8 @@ static void format_children(const struct estimate *e, bool timed, struct text *o
     static const char *const names[] = {"smallest", "median", "largest"};
     if (!e->has_cost)
         return;
-    text_append(out, "#\n# Of 199 random architectures, by FLOPs of an image (forward):\n");
+    text_append(out, "#\n# Of 199 random architectures, by FLOPs of %s (forward):\n",
+                e->of);
     text_append(out, "# %10s %8s %8s", "", "params", "flops");
     if (timed)
         text_append(out, " %10s %12s", "images/s", "a trial");

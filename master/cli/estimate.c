@@ -96,6 +96,7 @@ int estimate_make(const struct config *config, const struct data_facts *facts,
     if (status == 0) {
         int fit = e.cores / config->resources.threads_per_trial;
         e.slots = config->run.slots > 0 ? config->run.slots : fit > 0 ? fit : 1;
+        e.of = space_reads(space) == SPACE_INPUT_TEXT ? "a word" : "an image";
         e.has_cost = space_knows_cost(space, &task);
         snprintf(e.units, sizeof e.units, "%s", space_units(space));
         e.depth_first = space_depth(space, 0);

@@ -22,6 +22,7 @@ struct estimate {
     int depth_first, depth_last;
     double log10_first, log10_last; /* size of the space at these depths */
     char units[16];                 /* of the depths: "layers" */
+    const char *of;                 /* of what FLOPs are told: "an image"; static */
     bool has_cost;                  /* enough is known of the data */
     struct estimate_child children[ESTIMATE_CHILDREN];
     double mean_seconds; /* of a random trial; NAN: not timed */

@@ -133,6 +133,50 @@ class Refusals(commands.Case):
         self.refused(['export', 'r', '--format', 'equations'], 'the space is conv-chain')
 
 
+class Text(commands.Case):
+    """A task of text: what check finds in the files, refusals, a search over cells."""
+
+    @classmethod
+    def prepare(cls):
+        cls.write('train.txt', 'the cat sat on the mat\n\nthe dog sat\n' * 20)
+        cls.write('valid.txt', 'the bird sat\n')
+        cls.write('test.txt', 'a mat\n')
+        cls.write('c.yaml', CONFIG.format(
+            space='{name: rnn-dag, nodes: 4}', trainer=json.dumps(commands.FAKE) + ', --null',
+            strategy='reinforce', share=0.25).replace(
+                'image-classification, data: {format: generated, images: 240}',
+                'language-model, data: {format: text, path: %s}' % cls.folder))
+
+    @classmethod
+    def write(cls, name, text):
+        with open(cls.path(name), 'w', encoding='utf-8') as file:
+            file.write(text)
+
+    def test_check_counts_words(self):
+        text = self.good('check', 'c.yaml')
+        self.assertIn('# data       8 different words: 240 for training, 4 for validation, 3 '
+                      'for test\n', text)
+        self.assertIn('by FLOPs of a word (forward)', text)
+        self.assertNotIn('whiten', text)
+        text = self.good('check', 'c.yaml', '--set', 'task.data.vocabulary=4')
+        self.assertIn('# data       4 different words', text)
+
+    def test_contradictions(self):
+        def check(*settings):
+            return ['check', 'c.yaml'] + [w for s in settings for w in ('--set', s)]
+        self.refused(check('task.data.format=idx'), 'language-model needs text')
+        self.refused(check('task.kind=image-classification'), 'needs images')
+        self.refused(check('task.train=100'), 'its files say')
+        self.refused(check('task.data.vocabulary=1'), 'nothing but <unk>')
+        self.refused(check('trainer.command=[]'), 'task.kind', 'trainer.command')
+
+    def test_search(self):
+        self.good('search', 'c.yaml', '--run', 'r', '--quiet')
+        self.good('replay', 'r')
+        one = json.loads(self.good('export', 'r'))
+        self.assertEqual(len(one['architecture']['nodes']), 4)
+
+
 if __name__ == '__main__':
     commands.ARCHWAY, commands.FAKE = map(os.path.abspath, sys.argv[1:3])
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -253,6 +253,15 @@ def configurations():
     put('config', 'lists', base + 'space: {filters: [%s]}\n' % ', '.join(map(str, range(1, 80))))
 
 
+def texts():
+    put('text', 'plain', '\0the cat sat\n on the <unk> mat\n\n the end')
+    put('text', 'limit', '\3a b a c a b\n')
+    put('text', 'spaces', b'\0\xef\xbb\xbfa\xc2\xa0b\r\nc\rd\xe3\x80\x80e\x1c\x85')
+    put('text', 'cut', b'\2word \xf0\x9f\x98')
+    put('text', 'binary', b'\0' + bytes(range(256)))
+    put('text', 'long', '\5' + 'w' * 1024 + ' ' + 'v' * 1025)
+
+
 def architectures():
     good = {'space': 'conv-chain', 'depth': 2, 'tokens': [0] * 8, 'layers': LAYERS}
     put('architecture', 'good', '\0' + json.dumps(good))
@@ -294,4 +303,5 @@ snapshots()
 digests()
 data_files()
 configurations()
+texts()
 architectures()

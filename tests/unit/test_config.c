@@ -99,7 +99,8 @@ static const struct {
      "file.yaml:1: run.mode: expected sync or async, found 'snyc'; "
      "did you mean 'sync'?"},
     {"task: {kind: image-clasification}\n",
-     "file.yaml:1: task.kind: expected image-classification, found "
+     "file.yaml:1: task.kind: expected image-classification or "
+     "language-model, found "
      "'image-clasification'; "
      "did you mean 'image-classification'?"},
     {"run: {trial_timeout: 2w}\n",
@@ -637,7 +638,7 @@ START_TEST(keys_that_do_not_apply_are_left_out)
     for (char *line = text; *line; line += strcspn(line, "\n") + 1)
         ck_assert_uint_le(strcspn(line, "\n"), 80);
     ck_assert_ptr_nonnull(strstr(text, "(plain or .gz), the binary\n"
-                                       "        # version of CIFAR, or images made up"));
+                                       "        # version of CIFAR, images made up"));
     free(text);
     ck_assert_int_eq(config_set(&config, "trainer.command=[./t]", &err), 0);
     ck_assert(!config_applies(&config, config_find("trainer.builtin.epochs")));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "worker/data/corpus.h"
 #include "worker/data/data_private.h"
 
 static const struct data_format *const formats[] = {
@@ -14,7 +15,7 @@ static const struct data_format *const formats[] = {
     [DATA_CIFAR10] = &data_cifar10,
     [DATA_CIFAR100] = &data_cifar100,
     [DATA_GENERATED] = &data_generated,
-};
+}; /* of images; corpus.h has texts */
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 const struct data_format *data_format_of(const struct config *config)
@@ -52,6 +53,10 @@ int data_inspect(const struct config *config, struct data_facts *ret, struct err
 {
     struct data_source *source = malloc(sizeof *source);
     struct data_facts facts;
+    if (config->task.data.format == DATA_TEXT) {
+        free(source);
+        return corpus_inspect(config, ret, err);
+    }
     if (!source)
         return error_set(err, ERROR_SYSTEM, "task.data: out of memory");
     int status = data_inspect_source(config, source, &facts, err);
