@@ -105,6 +105,15 @@ struct config_builtin_trainer {
         bool flip; /* random horizontal flip */
     } augment;
     int hidden;  /* recurrent children: units of embedding and hidden state */
+    struct {     /* recurrent children on a text, see worker/language.h */
+        int bptt, eval_batch;
+        int average_after; /* epochs; 0: never */
+        double init, clip, state_clip;
+        bool norm;
+        struct {
+            double embedding, input, state, output, weight;
+        } dropout;
+    } recurrent;
     int kernels; /* enum config_kernels; auto: the fastest that run there */
 };
 
@@ -118,7 +127,7 @@ struct config_reward {
     char metric[CONFIG_TEXT]; /* a metric of the curve, "val_accuracy" */
     int last_epochs;          /* how many epochs at the end count; 0: all */
     int reduce;               /* enum config_reduce */
-    double power;
+    double power, scale;
 };
 
 struct config_controller {

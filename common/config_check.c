@@ -168,23 +168,43 @@ static int check_space(const struct check *c)
     return status ? status : check_words(c);
 }
 
-static int check_trainer(const struct check *c)
+/* What the built-in trainer does with texts. */
+static int check_language(const struct check *c)
 {
     const struct config_builtin_trainer *t = &c->config->trainer.builtin;
-    const struct config_reward *reward = &c->config->reward;
+    const char *metric = c->config->reward.metric;
+    if (c->config->space.name != SPACE_RNN_DAG)
+        return contradiction(c, "space.name",
+                             "%s; on texts the built-in trainer trains cells of rnn-dag, and "
+                             "trainer.command names a program for others",
+                             config_choice_name("space.name", c->config->space.name));
+    if (t->optimizer.name != OPTIMIZER_SGD)
+        return contradiction(c, "trainer.builtin.optimizer.name",
+                             "%s; recurrent cells are trained by sgd",
+                             config_choice_name("trainer.builtin.optimizer.name",
+                                                t->optimizer.name));
+    if (t->optimizer.momentum > 0)
+        return contradiction(c, "trainer.builtin.optimizer.momentum",
+                             "%g; recurrent cells are trained without, say 0",
+                             t->optimizer.momentum);
+    if (strcmp(metric, "val_loss") != 0 && strcmp(metric, "val_perplexity") != 0)
+        return contradiction(c, "reward.metric",
+                             "'%.60s' is unknown to the built-in trainer; of a text it "
+                             "reports val_loss and val_perplexity",
+                             metric);
+    return 0;
+}
+
+/* What it does with images. */
+static int check_images(const struct check *c)
+{
+    const struct config_builtin_trainer *t = &c->config->trainer.builtin;
     int train = c->config->task.train;
-    if (c->config->trainer.command_count > 0)
-        return 0;
-    if (c->config->task.data.format == DATA_TEXT)
-        return contradiction(c, "task.kind",
-                             "language-model, which the built-in trainer does not train; "
-                             "trainer.command names a program that does");
     if (space_reads_of(c->config->space.name) != SPACE_INPUT_IMAGES)
-        return contradiction(
-            c, "space.name",
-            "%s, whose children the built-in trainer does not train; trainer.command "
-            "names a program that does",
-            config_choice_name("space.name", c->config->space.name));
+        return contradiction(c, "space.name",
+                             "%s, whose children read texts: task.kind is %s",
+                             config_choice_name("space.name", c->config->space.name),
+                             c->config->task.kind);
     if (train > 0 && t->batch > train)
         return contradiction(c, "trainer.builtin.batch",
                              "%d is more than task.train = %d images", t->batch, train);
@@ -192,15 +212,28 @@ static int check_trainer(const struct check *c)
         t->optimizer.momentum == 0)
         return contradiction(c, "trainer.builtin.optimizer.nesterov",
                              "true with momentum 0; needs a momentum above 0");
+    if (strcmp(c->config->reward.metric, "val_accuracy") != 0)
+        return contradiction(c, "reward.metric",
+                             "'%.60s' is unknown to the built-in trainer; it reports "
+                             "val_accuracy",
+                             c->config->reward.metric);
+    return 0;
+}
+
+static int check_trainer(const struct check *c)
+{
+    const struct config_builtin_trainer *t = &c->config->trainer.builtin;
+    const struct config_reward *reward = &c->config->reward;
+    if (c->config->trainer.command_count > 0)
+        return 0;
+    int status = c->config->task.data.format == DATA_TEXT ? check_language(c)
+                                                          : check_images(c);
+    if (status)
+        return status;
     if (reward->last_epochs > t->epochs)
         return contradiction(c, "reward.last_epochs",
                              "%d is more than trainer.builtin.epochs = %d",
                              reward->last_epochs, t->epochs);
-    if (strcmp(reward->metric, "val_accuracy") != 0)
-        return contradiction(c, "reward.metric",
-                             "'%.60s' is unknown to the built-in trainer; it reports "
-                             "val_accuracy",
-                             reward->metric);
     return 0;
 }
 

@@ -26,6 +26,7 @@
 #define DAG .when = "space.name=rnn-dag"
 #define TREE .when = "space.name=rnn-tree"
 #define BUILTIN .when = "trainer.command=[]"
+#define TEXT .when = "task.kind=language-model"
 #define SGD .when = "trainer.builtin.optimizer.name=sgd"
 #define REINFORCE .when = "search.strategy=reinforce"
 #define BUDGET .initial = "unlimited", .zero = "unlimited", .may_change = true
@@ -151,6 +152,44 @@ const struct config_key config_schema[] = {
     KEY("trainer.builtin.hidden", INT, trainer.builtin.hidden, RANGE(1, 16384),
         .initial = "200", .when = "space.name=rnn-dag|rnn-tree",
         .help = "Units of a recurrent child's hidden state and embedding."),
+    KEY("trainer.builtin.recurrent.bptt", INT, trainer.builtin.recurrent.bptt,
+        RANGE(1, 4096), .initial = "35", TEXT,
+        .help = "Steps through which a recurrent child's gradient goes back."),
+    KEY("trainer.builtin.recurrent.eval_batch", INT, trainer.builtin.recurrent.eval_batch,
+        RANGE(1, 65536), .initial = "10", TEXT,
+        .help = "Columns in which the validation text is read."),
+    KEY("trainer.builtin.recurrent.init", REAL, trainer.builtin.recurrent.init,
+        RANGE(0, 10), .initial = "0.025", TEXT,
+        .help = "Weights start uniform between minus and plus this."),
+    KEY("trainer.builtin.recurrent.clip", REAL, trainer.builtin.recurrent.clip,
+        RANGE(0, 1e6), .initial = "0.25", .zero = "none", TEXT,
+        .help = "Largest norm of the gradient."),
+    KEY("trainer.builtin.recurrent.state_clip", REAL,
+        trainer.builtin.recurrent.state_clip, RANGE(0, 1e6), .initial = "25",
+        .zero = "none", TEXT, .help = "Largest norm of the hidden state."),
+    KEY("trainer.builtin.recurrent.norm", BOOL, trainer.builtin.recurrent.norm,
+        .initial = "false", TEXT,
+        .help = "Normalise the cell's output over the columns of a batch."),
+    KEY("trainer.builtin.recurrent.average_after", INT,
+        trainer.builtin.recurrent.average_after, RANGE(0, 1000), .initial = "never",
+        .zero = "never", TEXT,
+        .help = "Average the weights (NT-ASGD) once the validation loss has been no "
+                "better than so many epochs before."),
+    KEY("trainer.builtin.recurrent.dropout.embedding", REAL,
+        trainer.builtin.recurrent.dropout.embedding, RANGE(0, 0.99), .initial = "0", TEXT,
+        .help = "Share of the words that are dropped as inputs."),
+    KEY("trainer.builtin.recurrent.dropout.input", REAL,
+        trainer.builtin.recurrent.dropout.input, RANGE(0, 0.99), .initial = "0", TEXT,
+        .help = "Share of the input's units that are dropped."),
+    KEY("trainer.builtin.recurrent.dropout.state", REAL,
+        trainer.builtin.recurrent.dropout.state, RANGE(0, 0.99), .initial = "0", TEXT,
+        .help = "Share of the hidden state's units that are dropped."),
+    KEY("trainer.builtin.recurrent.dropout.output", REAL,
+        trainer.builtin.recurrent.dropout.output, RANGE(0, 0.99), .initial = "0", TEXT,
+        .help = "Share of the output's units that are dropped before the softmax."),
+    KEY("trainer.builtin.recurrent.dropout.weight", REAL,
+        trainer.builtin.recurrent.dropout.weight, RANGE(0, 0.99), .initial = "0", TEXT,
+        .help = "Share of the recurrent weights that are dropped."),
     KEY("trainer.builtin.kernels", CHOICE, trainer.builtin.kernels,
         .choices = WORDS("auto", "avx512", "avx2", "generic"), .initial = "auto", BUILTIN,
         .may_change = true,
@@ -164,7 +203,10 @@ const struct config_key config_schema[] = {
     KEY("reward.reduce", CHOICE, reward.reduce, .choices = WORDS("max", "mean", "last"),
         .initial = "max", .help = "What is taken of those epochs."),
     KEY("reward.power", REAL, reward.power, RANGE(0.001, 100), .initial = "3",
-        .help = "The reward is the metric to this power."),
+        .help = "The reward is the metric to this power, of a loss or perplexity one over "
+                "the metric."),
+    KEY("reward.scale", REAL, reward.scale, RANGE(1e-9, 1e9), .initial = "1",
+        .help = "Times this: 80 in the published searches of recurrent cells."),
 
     KEY("search.strategy", CHOICE, search.strategy,
         .choices = WORDS("reinforce", "random"), .initial = "reinforce",
@@ -325,6 +367,21 @@ const struct config_preset config_presets[] = {
      "reward: {metric: val_accuracy, last_epochs: 5, reduce: max, power: 3}\n"
      "search: {strategy: reinforce, trials: 12800, batch: 8,\n"
      "         controller: {layers: 2, hidden: 35, init: 0.08, lr: 6e-4}}\n"},
+    {"rnn-scratch",
+     "Recurrent cells of the ENAS space (Pham et al., ICML 2018), every one trained from "
+     "scratch, rewarded with 80 / perplexity^2 as in Zoph & Le (ICLR 2017, section 4.2); "
+     "task.data.path is for you to set.",
+     "task: {kind: language-model, data: {format: text}}\n"
+     "space: {name: rnn-dag, nodes: 12, activations: [tanh, relu, identity, sigmoid]}\n"
+     "trainer: {builtin: {epochs: 35, batch: 64, hidden: 200,\n"
+     "          optimizer: {name: sgd, lr: 20, momentum: 0, nesterov: false,\n"
+     "                      weight_decay: 0},\n"
+     "          recurrent: {bptt: 35, clip: 0.25, state_clip: 25, average_after: 5,\n"
+     "                      dropout: {embedding: 0.1, input: 0.65, output: 0.4,\n"
+     "                                weight: 0.5}}}}\n"
+     "reward: {metric: val_perplexity, last_epochs: 5, reduce: max, power: 2, scale: 80}\n"
+     "search: {strategy: reinforce, batch: 8, controller: {layers: 2, hidden: 35,\n"
+     "         init: 0.08, lr: 5e-4}}\n"},
     {"random",
      "Random search: uniform architectures, every one trained on its own, no control arm "
      "(it would be the same).",

@@ -48,6 +48,7 @@ double reward_metric(const struct config_reward *r, const struct trial_epoch *ep
 
 double reward_value(const struct config_reward *r, double metric)
 {
-    double value = pow(reward_lower_is_better(r) ? 1 / metric : metric, r->power);
+    double value =
+        r->scale * pow(reward_lower_is_better(r) ? 1 / metric : metric, r->power);
     return isfinite(metric) && isfinite(value) ? value : NAN;
 }

@@ -138,7 +138,8 @@ static int open_dispatcher(struct session *s, struct error *err)
                                  .clock = s->setup->clock,
                                  .run_folder = s->absolute,
                                  .continues = c->run.checkpoints && !s->setup->lockstep &&
-                                              c->trainer.command_count == 0,
+                                              c->trainer.command_count == 0 &&
+                                              c->task.data.format != DATA_TEXT,
                                  .notify = session_event,
                                  .context = s};
     int status = dispatcher_new(&d, &s->dispatcher, err);

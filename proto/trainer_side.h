@@ -4,6 +4,7 @@
 #ifndef ARCHWAY_PROTO_TRAINER_SIDE_H
 #define ARCHWAY_PROTO_TRAINER_SIDE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <jansson.h>
@@ -53,9 +54,10 @@ int trainer_side_override(struct config *config, const json_t *hyperparameters,
 /* Append one line, newline included, to out; the caller writes it and clears out. Values
  * that are not finite are written as null: an epoch whose reward metric is null fails the
  * attempt (FAILURE_NAN). `values` may be NULL in a result whose curve was sent as progress,
- * `kernels` where it is not known what computes. */
+ * `kernels` where it is not known what computes. Of a curve without accuracies, a text's,
+ * val_perplexity is e to val_loss. checkpoints: states of trials can be saved. */
 void trainer_side_encode_ready(const char *name, const char *version, const char *kernels,
-                               int queue, struct bytes *out);
+                               int queue, bool checkpoints, struct bytes *out);
 /* What became of a state: enum trial_checkpoint. reason: of a refusal, else NULL. */
 void trainer_side_encode_checkpoint(uint64_t trial, int attempt, int checkpoint,
                                     uint32_t epoch, double seconds, const char *reason,

@@ -9,7 +9,7 @@
 #include "proto/trainer_protocol.h"
 
 void trainer_side_encode_ready(const char *name, const char *version, const char *kernels,
-                               int queue, struct bytes *out)
+                               int queue, bool checkpoints, struct bytes *out)
 {
     json_put_raw(out, "{\"type\":\"ready\",\"protocol\":");
     json_put_integer(out, TRAINER_PROTOCOL);
@@ -23,7 +23,7 @@ void trainer_side_encode_ready(const char *name, const char *version, const char
     }
     json_put_raw(out, ",\"queue\":");
     json_put_integer(out, queue);
-    json_put_raw(out, ",\"checkpoints\":true}\n");
+    json_put_raw(out, checkpoints ? ",\"checkpoints\":true}\n" : "}\n");
 }
 
 static void put_attempt(struct bytes *out, const char *start, uint64_t trial, int attempt)
@@ -44,6 +44,11 @@ static void put_metrics(struct bytes *out, const struct trial_epoch *e)
     json_put_float(out, e->val_loss);
     json_put_raw(out, ",\"val_accuracy\":");
     json_put_float(out, e->val_accuracy);
+    /* A text is judged by its perplexity. */
+    if (isnan(e->val_accuracy) && isfinite(e->val_loss)) {
+        json_put_raw(out, ",\"val_perplexity\":");
+        json_put_float(out, expf(e->val_loss));
+    }
     json_put_raw(out, ",\"lr\":");
     json_put_float(out, e->lr);
     json_put_raw(out, "}");

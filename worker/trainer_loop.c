@@ -14,10 +14,12 @@
 #include "proto/trainer_protocol.h"
 #include "proto/trainer_side.h"
 #include "version.h"
+#include "worker/data/corpus.h"
 #include "worker/data/data.h"
 #include "worker/kernel_choice.h"
 #include "worker/line_pipe.h"
 #include "worker/threads.h"
+#include "worker/trainer_language.h"
 #include "worker/trainer_output.h"
 #include "worker/trainer_trial.h"
 
@@ -33,7 +35,8 @@ struct trainer_loop {
     struct trainer_output output;
     struct line_reader lines;
     struct config config; /* from the hello */
-    struct dataset *data;
+    struct dataset *data;       /* of images */
+    struct corpus_file *corpus; /* a text; one of the two is NULL */
     bool greeted, stop;
     struct task tasks[1 + TRAINER_LOOP_QUEUE]; /* the first one runs */
     int task_count;
@@ -166,12 +169,15 @@ static int start(struct trainer_loop *loop, struct error *err)
     if (status)
         return status;
     threads_set(loop->config.resources.threads_per_trial);
-    status = data_open(&loop->config, loop->config.run.cache, &loop->data, err);
+    bool text = loop->config.task.data.format == DATA_TEXT;
+    const char *cache = loop->config.run.cache;
+    status = text ? corpus_open(&loop->config, cache, &loop->corpus, err)
+                  : data_open(&loop->config, cache, &loop->data, err);
     if (status)
         return status;
     trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION,
                               kernel_names_wanted(&loop->config), TRAINER_LOOP_QUEUE,
-                              &loop->output.lines);
+                              !text, &loop->output.lines);
     return trainer_output_flush(&loop->output, err);
 }
 
@@ -196,7 +202,9 @@ static int run_first(struct trainer_loop *loop, struct error *err)
                                               .suspend = &task->suspend,
                                               .output = &loop->output};
     int epochs = 0, status = 1;
-    if (!task->cancelled)
+    if (!task->cancelled && loop->corpus)
+        status = trainer_language_run(&setup, corpus_of(loop->corpus), &epochs, err);
+    else if (!task->cancelled)
         status = trainer_trial_run(&setup, &epochs, err);
     if (loop->status)
         status = error_set(err, loop->status, "%s", loop->error.text);
@@ -218,6 +226,7 @@ int trainer_loop_run(int in, int out, const char *kernels_cap, struct error *err
     while (loop.task_count)
         drop_first(&loop);
     data_close(loop.data);
+    corpus_close(loop.corpus);
     line_reader_fini(&loop.lines);
     trainer_output_fini(&loop.output);
     return status;

@@ -135,6 +135,9 @@ static void format_findings(const struct config *config, const struct data_facts
         text_append(out, "#\n# The trainer is a program of your own: what a trial takes is not "
                          "known here.\n# Run one by itself, or start with --max-trials 2 and "
                          "see archway status.\n");
+    else if (config->task.data.format == DATA_TEXT)
+        text_append(out, "#\n# Training on a text is not timed here: start with --max-trials 2 "
+                         "and see archway status.\n");
 }
 
 static int run_check(const struct invocation *in, int *ret_exit, struct error *err)
@@ -155,7 +158,8 @@ static int run_check(const struct invocation *in, int *ret_exit, struct error *e
     if (status == 0)
         status = in->services->inspect(config, &facts, err);
     bool timing = !command_value(in, "no-timing") && status == 0 &&
-                  config->trainer.command_count == 0;
+                  config->trainer.command_count == 0 &&
+                  config->task.data.format != DATA_TEXT;
     if (status == 0)
         status = estimate_make(config, &facts, in->services, timing ? 1 : 0, &estimate, err);
     if (status == 0) {

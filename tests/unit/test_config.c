@@ -126,9 +126,9 @@ static const struct {
     {"reward: {power: nan}\n",
      "file.yaml:1: reward.power: expected a number from 0.001 to 100, found 'nan'"},
     {"preset: enas-rnn\n",
-     "file.yaml:1: preset: expected nas-2017 or random, found 'enas-rnn'"},
-    {"preset: [random]\n", "file.yaml:1: preset: expected nas-2017 or random, found "
-                           "[random]"},
+     "file.yaml:1: preset: expected nas-2017, rnn-scratch or random, found 'enas-rnn'"},
+    {"preset: [random]\n",
+     "file.yaml:1: preset: expected nas-2017, rnn-scratch or random, found [random]"},
 };
 
 static const struct {

@@ -8,7 +8,8 @@
 
 static struct config_reward reward(const char *metric, int last, int reduce, double power)
 {
-    struct config_reward r = {.last_epochs = last, .reduce = reduce, .power = power};
+    struct config_reward r = {
+        .last_epochs = last, .reduce = reduce, .power = power, .scale = 1};
     snprintf(r.metric, sizeof r.metric, "%s", metric);
     return r;
 }
@@ -18,6 +19,18 @@ static const struct trial_epoch curve[] = {
     {.val_accuracy = 0.75F, .val_loss = 0.5F, .train_loss = 2, .train_accuracy = 0.5F},
     {.val_accuracy = 0.25F, .val_loss = 1, .train_loss = 1, .train_accuracy = 1},
 };
+
+/* Zoph & Le, section 4.2: R = 80 / perplexity^2. */
+START_TEST(the_scale_is_a_factor)
+{
+    struct config_reward r = reward("val_perplexity", 1, REDUCE_LAST, 2);
+    r.scale = 80;
+    ck_assert_double_eq_tol(reward_value(&r, 100), 0.008, 1e-15);
+    r = reward("val_accuracy", 1, REDUCE_LAST, 1);
+    r.scale = 2;
+    ck_assert_double_eq(reward_value(&r, 0.25), 0.5);
+}
+END_TEST
 
 START_TEST(what_is_no_number_gives_none)
 {
@@ -69,5 +82,5 @@ START_TEST(the_best_loss_is_the_least)
 }
 END_TEST
 
-UNIT_MAIN("reward", what_is_no_number_gives_none, curves_are_reduced_as_configured,
+UNIT_MAIN("reward", the_scale_is_a_factor, what_is_no_number_gives_none, curves_are_reduced_as_configured,
           the_best_loss_is_the_least)

@@ -250,7 +250,7 @@ START_TEST(what_the_trainer_writes_is_what_is_read)
     struct trainer_line line;
     struct bytes b;
     bytes_init(&b);
-    trainer_side_encode_ready("builtin", "0.1.0", "avx2", 2, &b);
+    trainer_side_encode_ready("builtin", "0.1.0", "avx2", 2, true, &b);
     ck_assert_int_eq(b.data[b.size - 1], '\n');
     ck_assert_int_eq(trainer_decode_line((char *)b.data, b.size - 1, "val_accuracy", &line,
                                          NULL),
@@ -259,6 +259,21 @@ START_TEST(what_the_trainer_writes_is_what_is_read)
     ck_assert(line.checkpoints);
     ck_assert_str_eq(line.kernels, "avx2");
     ck_assert_int_eq(line.queue, 2);
+    bytes_clear(&b);
+    trainer_side_encode_ready("builtin", "0.1.0", "avx2", 2, false, &b);
+    ck_assert_int_eq(trainer_decode_line((char *)b.data, b.size - 1, "val_accuracy", &line,
+                                         NULL),
+                     0);
+    ck_assert(!line.checkpoints);
+    bytes_clear(&b);
+    /* Of a text: no accuracies, and the perplexity belongs to the loss. */
+    struct trial_epoch words = {2.5f, NAN, 1.5f, NAN, 20.f, 1.f};
+    trainer_side_encode_progress(7, 1, 1, &words, &b);
+    ck_assert_int_eq(trainer_decode_line((char *)b.data, b.size - 1, "val_perplexity", &line,
+                                         NULL),
+                     0);
+    ck_assert_float_eq_tol(line.values.val_accuracy, 4.48169f, 1e-4f);
+    ck_assert_float_eq(line.values.val_loss, 1.5f);
     bytes_clear(&b);
     trainer_side_encode_progress(INT64_MAX, 3, 10000, &e, &b);
     ck_assert_int_eq(trainer_decode_line((char *)b.data, b.size, "val_accuracy", &line, NULL),
