@@ -225,8 +225,10 @@ void dispatcher_describe_held(const struct dispatcher *d, struct text *out)
     text_format_duration(d->held.seconds, seconds, sizeof seconds);
     text_format_duration(d->held.left, left, sizeof left);
     text_append(out,
-                "trial %llu is held: expected to take up to %s, %s are left in this "
-                "session (%llu such trials)\n",
-                (unsigned long long)d->held.trial, seconds, left,
+                "trial %llu is held: expected to take up to %s (%g %% bound), %s are left "
+                "%s; %llu such trials\n",
+                (unsigned long long)d->held.trial, seconds,
+                100 * engine_config(d->setup.engine)->run.forecast, left,
+                d->held.final ? "of the budget" : "in this session",
                 (unsigned long long)d->held.count);
 }

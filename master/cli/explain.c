@@ -142,6 +142,19 @@ static uint64_t count_ahead(const struct ledger *l, const struct trial *t)
     return ahead;
 }
 
+/* The line of watch.json that says what is too long for the rest of the session; NULL. */
+static const char *find_held(const struct explain *x)
+{
+    size_t i;
+    const json_t *line;
+    json_array_foreach(x->status->stalls, i, line)
+    {
+        if (strstr(json_string_value(line), " is held: "))
+            return json_string_value(line);
+    }
+    return NULL;
+}
+
 static void append_queued(const struct explain *x, const struct trial *t,
                           struct text *out)
 {
@@ -162,6 +175,9 @@ static void append_queued(const struct explain *x, const struct trial *t,
                     s->busy, s->slots,
                     (unsigned long long)count_ahead(engine_ledger(x->engine), t),
                     t->attempts > 0 ? ", and it prefers another node than the last" : "");
+    const char *held = find_held(x);
+    if (held && s->state == RUN_RUNNING)
+        text_append(out, "  now: %s\n", held);
 }
 
 static void append_running_trial(const struct explain *x, const struct trial *t,
@@ -328,8 +344,11 @@ static void append_idle(const struct explain *x, struct text *out)
     const struct run_status *s = x->status;
     const struct config *c = engine_config(x->engine);
     uint64_t count = ledger_count(engine_ledger(x->engine));
+    const char *held = find_held(x);
     if (s->state != RUN_RUNNING)
         text_append(out, "  idle: the run is %s\n", run_state_name(s->state));
+    else if (held)
+        text_append(out, "  idle: %s\n", held);
     else if (c->search.trials > 0 && count >= (uint64_t)c->search.trials)
         text_append(out, "  idle: all %llu trials of the budget are handed out\n",
                     (unsigned long long)count);

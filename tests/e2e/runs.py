@@ -661,6 +661,23 @@ class Stops(RunCase):
         self.archway('search', config, '--run', 'calm', '--quiet', '--slots', '2')
         self.assert_same('calm', 'run')
 
+    def test_what_is_held_is_explained(self):
+        """While one trial hangs, the others would not end in time: status says so."""
+        config = self.config('--sleep', '5000', '--hang-every', '6', trials=40, mode='async',
+                             extra='resources: {oversubscribe: true}\n')
+        process = self.start('search', config, '--run', 'run', '--quiet', '--slots', '6',
+                             '--time-limit', '9.5s')
+        self.wait_for('run', 'stall')
+        said = (r'trial [0-9]+ is held: expected to take up to 5\.[0-9]s \(90 % bound\), '
+                r'[0-9.]+s are left in this session; [0-9]+ such trials')
+        self.assertRegex(self.archway('status', 'run')[0], 'attention   ' + said)
+        queued = [trial['trial'] for trial in
+                  json.loads(self.archway('trials', 'run', '--format', 'json')[0])
+                  if trial['state'] == 'queued']
+        self.assertRegex(self.archway('explain', 'run', str(queued[0]))[0], 'now: ' + said)
+        process.wait(20)
+        self.assertEqual(process.returncode, 75)
+
     def test_what_never_fits_fails(self):
         """A trial longer than a session is not tried for ever, and the record says why."""
         config = self.config('--sleep', '20000', trials=2)
