@@ -49,6 +49,9 @@ int text_write_file(const char *path, const char *data, size_t size, struct erro
 /* The UTF-8 character (RFC 3629) at s, of which `left` > 0 bytes may be read. Returns its
  * bytes, or 0 when there is none. */
 int text_decode_utf8(const unsigned char *s, size_t left, uint32_t *ret);
+/* The same without waiting for the disk: for readers of this moment. A crash of the machine
+ * may leave it empty. */
+int text_publish_file(const char *path, const char *data, size_t size, struct error *err);
 /* Replace every byte that is part of no UTF-8 character (RFC 3629) by '?'. */
 void text_repair_utf8(char *text);
 

@@ -87,13 +87,13 @@ static int sync_folder_of(const char *path)
     return result < 0 && (errno == EINVAL || errno == ENOTSUP) ? 0 : result;
 }
 
-static int write_temporary(const char *temporary, const char *data, size_t size)
+static int write_temporary(const char *temporary, const char *data, size_t size, bool sync)
 {
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return -1;
     int result = file_write_full(fd, data, size);
-    if (result == 0)
+    if (result == 0 && sync)
         result = fsync(fd);
     int saved = errno;
     if (close(fd) < 0 && result == 0)
@@ -102,7 +102,8 @@ static int write_temporary(const char *temporary, const char *data, size_t size)
     return result;
 }
 
-int text_write_file(const char *path, const char *data, size_t size, struct error *err)
+static int replace_file(const char *path, const char *data, size_t size, bool sync,
+                        struct error *err)
 {
     char temporary[PATH_MAX];
     int n = snprintf(temporary, sizeof temporary, "%s.tmp.%ld", path, (long)getpid());
@@ -111,10 +112,20 @@ int text_write_file(const char *path, const char *data, size_t size, struct erro
         return error_set_errno(err, "cannot write '%s'", path);
     }
     int status = 0;
-    if (write_temporary(temporary, data, size) < 0 || rename(temporary, path) < 0) {
+    if (write_temporary(temporary, data, size, sync) < 0 || rename(temporary, path) < 0) {
         status = error_set_errno(err, "cannot write '%s'", path);
         unlink(temporary);
-    } else if (sync_folder_of(path) < 0)
+    } else if (sync && sync_folder_of(path) < 0)
         status = error_set_errno(err, "cannot sync the folder of '%s'", path);
     return status;
+}
+
+int text_write_file(const char *path, const char *data, size_t size, struct error *err)
+{
+    return replace_file(path, data, size, true, err);
+}
+
+int text_publish_file(const char *path, const char *data, size_t size, struct error *err)
+{
+    return replace_file(path, data, size, false, err);
 }

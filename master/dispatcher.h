@@ -79,9 +79,11 @@ int dispatcher_hand_out(struct dispatcher *d, struct error *err);
 const char *dispatcher_alone(const struct dispatcher *d);
 /* Queued trials that wait for another node than the one where they failed. */
 uint64_t dispatcher_deferred(const struct dispatcher *d);
-/* What is not as it should be, a line each, of at most so many ranks: silent ones, nodes in
- * quarantine, trials that take far longer than others. */
-void dispatcher_describe(const struct dispatcher *d, int most, struct text *out);
+/* What is not as it should be, a line each, of at most so many ranks: ranks that have not
+ * reported or are silent, nodes in quarantine, trials that take far longer than expected,
+ * trials that are held. A line tells how long it has been so as "for N s"; what stands
+ * before that says what it is. */
+void dispatcher_describe(struct dispatcher *d, int most, struct text *out);
 /* The session ends at monotonic time `at` (INFINITY: never): a trial that is expected to
  * take longer is held for the next session, unless a whole session like this is too short
  * for it: then it is started while the session is young (DISPATCHER_RISKY). `final`: no

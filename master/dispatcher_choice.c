@@ -38,7 +38,7 @@ void dispatcher_learn(struct dispatcher *d, const struct trial *t)
     forecast_add(&d->forecast, t, engine_work(d->setup.engine, t));
 }
 
-static double expected(struct dispatcher *d, const struct trial *t, double quantile)
+double dispatcher_expected(struct dispatcher *d, const struct trial *t, double quantile)
 {
     double work = engine_work(d->setup.engine, t);
     double seconds = forecast_seconds(&d->forecast, work, quantile);
@@ -56,7 +56,7 @@ static bool is_in_time(struct dispatcher *d, const struct trial *t, double left,
 {
     if (isinf(left))
         return true;
-    *ret_seconds = expected(d, t, engine_config(d->setup.engine)->run.forecast);
+    *ret_seconds = dispatcher_expected(d, t, engine_config(d->setup.engine)->run.forecast);
     return isnan(*ret_seconds) || *ret_seconds <= left ||
            (can_continue(d) && left > worth_starting);
 }
@@ -71,7 +71,7 @@ static bool fits(struct dispatcher *d, const struct trial *t)
 /* That so many are held, of which this is one. */
 static void note_held(struct dispatcher *d, const struct trial *t, uint64_t count)
 {
-    double seconds = expected(d, t, engine_config(d->setup.engine)->run.forecast);
+    double seconds = dispatcher_expected(d, t, engine_config(d->setup.engine)->run.forecast);
     if (d->held.count == 0)
         d->held = (struct dispatcher_held){.trial = t->id,
                                            .seconds = seconds,

@@ -147,6 +147,8 @@ bool dispatcher_had_all(const struct dispatcher *d, const struct trial *t, doubl
                         char *ret_why, size_t size);
 /* A trial is over: its duration is worth knowing. */
 void dispatcher_learn(struct dispatcher *d, const struct trial *t);
+/* Seconds that the rest of a trial takes with this probability; NAN: nobody knows yet. */
+double dispatcher_expected(struct dispatcher *d, const struct trial *t, double quantile);
 void dispatcher_describe_held(const struct dispatcher *d, struct text *out);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum { BEATS_MISSED = 3 }; /* at least, before a rank is doubted */
-enum { SLOW_S = 60, SLOW_FACTOR = 10 };
 
 double dispatcher_silence_limit(const struct dispatcher *d)
 {
@@ -155,48 +154,4 @@ void dispatcher_drop_ghosts(struct dispatcher *d, int rank)
     d->silent -= w->state == WORKER_SILENT;
     free(w->ghosts);
     w->ghosts = NULL;
-}
-
-static void describe_worker(const struct dispatcher *d, int rank, struct text *out)
-{
-    const struct dispatcher_worker *w = &d->workers[rank];
-    double now = dispatcher_now(d);
-    if (w->state == WORKER_EXPECTED && now - w->heard > dispatcher_silence_limit(d))
-        text_append(out, "rank %d has not reported for %.0f s\n", rank, now - w->heard);
-    if (w->state == WORKER_SILENT) {
-        text_append(out, "rank %d on %s", rank, w->host);
-        for (int i = 0; i < w->slot_count; i++)
-            if (w->ghosts[i].attempt > 0)
-                text_append(out, ", trial %llu", (unsigned long long)w->ghosts[i].trial);
-        text_append(out, ", no heartbeat for %.0f s\n", now - w->heard);
-    }
-    if (w->quarantined && w->state != WORKER_LOST)
-        text_append(out, "rank %d on %s, in quarantine\n", rank, w->host);
-}
-
-/* Trials that take far longer than the others have. */
-static void describe_slow(const struct dispatcher *d, int rank, struct text *out)
-{
-    const struct dispatcher_worker *w = &d->workers[rank];
-    double limit = fmax(SLOW_S, SLOW_FACTOR * d->mean_seconds);
-    for (int i = 0; w->slots && i < w->slot_count && d->mean_seconds >= 0; i++) {
-        const struct flight *f = w->slots[i].flights;
-        double seconds = w->slots[i].count > 0 ? dispatcher_now(d) - f->started : 0;
-        if (seconds > limit)
-            text_append(out, "rank %d on %s, trial %llu, runs for %.0f s (mean %.3g s)\n",
-                        rank, w->host, (unsigned long long)f->trial, seconds,
-                        d->mean_seconds);
-    }
-}
-
-void dispatcher_describe(const struct dispatcher *d, int most, struct text *out)
-{
-    dispatcher_describe_held(d, out);
-    size_t size = out->size;
-    for (int rank = 1, lines = 0; rank < d->setup.wire->size && lines < most; rank++) {
-        describe_worker(d, rank, out);
-        describe_slow(d, rank, out);
-        lines += out->size > size;
-        size = out->size;
-    }
 }

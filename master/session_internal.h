@@ -3,6 +3,8 @@
 #ifndef ARCHWAY_MASTER_SESSION_INTERNAL_H
 #define ARCHWAY_MASTER_SESSION_INTERNAL_H
 
+#include <jansson.h>
+
 #include "master/disk_watch.h"
 #include "master/dispatcher.h"
 #include "master/engine.h"
@@ -13,6 +15,9 @@
 #include "master/run_folder.h"
 #include "master/session.h"
 #include "master/stop.h"
+
+/* Bytes of the journal that may wait for the disk before no more is handed out. */
+enum { SESSION_BACKLOG_MOST = 256 << 10 };
 
 struct session {
     const struct session_setup *setup;
@@ -31,9 +36,11 @@ struct session {
     double started;       /* monotonic */
     double snapshot_at, display_at, minute_at, flush_at;
     uint64_t committed;   /* journal end of the last commit */
+    uint64_t due_end;     /* journal end when a snapshot became due; 0: none is */
     int nap_us;
-    double watch_at, idle_since; /* see session_watch.c */
-    size_t watched;              /* states named at the last look */
+    double watch_at, idle_since, written_at; /* monotonic; see session_watch.c */
+    uint64_t written, over_then; /* of the journal on disk, trials over: at the last look */
+    json_t *stalls;              /* owned; the states named at the last look, or NULL */
     bool terminal, live;  /* output is one; a live line stands on it */
     bool said_risk;       /* that a trial will probably be cut off; others are logged */
     unsigned warnings;    /* failed attempts said so far */
@@ -65,6 +72,7 @@ void session_over(void *context, const struct trial *t);
 int session_open_journal(struct session *s, const char *journal,
                          const struct engine_reading *reading, struct error *err);
 /* Name what holds the run up, every few seconds; at the end there is nothing to name. */
+void session_watch_start(struct session *s);
 void session_watch(struct session *s);
 void session_watch_end(struct session *s);
 int session_write_best(struct session *s, struct error *err);

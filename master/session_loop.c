@@ -12,7 +12,7 @@
 
 #include "common/text.h"
 
-enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000, BACKLOG_MOST = 256 << 10 };
+enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000 };
 enum { LOOK_AHEAD = 16 /* trials a slot */, AHEAD_A_TURN = 256 };
 
 /* Near the end of the budget, proposals that no result can change are made ahead, so that
@@ -90,7 +90,7 @@ static bool has_room(struct session *s)
  * that what it still owes would fill the memory. */
 static bool may_go_on(struct session *s)
 {
-    return has_room(s) && journal_backlog(s->journal) < BACKLOG_MOST;
+    return has_room(s) && journal_backlog(s->journal) < SESSION_BACKLOG_MOST;
 }
 
 static int turn(struct session *s, struct error *err)
@@ -195,6 +195,19 @@ static bool is_over(struct session *s)
     return s->finished;
 }
 
+/* A snapshot waits for the disk. One that takes nothing would stop the loop, and the ranks
+ * would miss the master: it must first have taken what there is of the journal. */
+static bool disk_works(struct session *s)
+{
+    uint64_t end = journal_end(s->journal);
+    if (s->due_end == 0)
+        s->due_end = end;
+    if (end - journal_backlog(s->journal) < s->due_end)
+        return false;
+    s->due_end = 0;
+    return true;
+}
+
 static int keep_house(struct session *s, struct error *err)
 {
     double now = session_now(s);
@@ -208,6 +221,8 @@ static int keep_house(struct session *s, struct error *err)
     /* While room is short, the journal alone grows: it needs the least. */
     if (status != 0 || now < s->snapshot_at || !s->started_trials || s->disk.low)
         return status < 0 ? status : 0;
+    if (!disk_works(s))
+        return 0;
     status = engine_snapshot_begin(s->engine, s->setup->dir, err);
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
     s->committed = journal_end(s->journal);
@@ -236,7 +251,7 @@ int session_loop(struct session *s, struct error *err)
     unsigned turns = 0;
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
     s->nap_us = NAP_SHORTEST_US;
-    s->idle_since = session_now(s);
+    session_watch_start(s);
     while (!is_over(s)) {
         int moved = turn(s, err);
         if (moved >= 0 && check_failures(s, err) != 0)

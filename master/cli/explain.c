@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "master/cli/explain_stalls.h"
 #include "master/run_folder.h"
 #include "master/summary.h"
 
@@ -142,19 +143,6 @@ static uint64_t count_ahead(const struct ledger *l, const struct trial *t)
     return ahead;
 }
 
-/* The line of watch.json that says what is too long for the rest of the session; NULL. */
-static const char *find_held(const struct explain *x)
-{
-    size_t i;
-    const json_t *line;
-    json_array_foreach(x->status->stalls, i, line)
-    {
-        if (strstr(json_string_value(line), " is held: "))
-            return json_string_value(line);
-    }
-    return NULL;
-}
-
 static void append_queued(const struct explain *x, const struct trial *t,
                           struct text *out)
 {
@@ -175,9 +163,6 @@ static void append_queued(const struct explain *x, const struct trial *t,
                     s->busy, s->slots,
                     (unsigned long long)count_ahead(engine_ledger(x->engine), t),
                     t->attempts > 0 ? ", and it prefers another node than the last" : "");
-    const char *held = find_held(x);
-    if (held && s->state == RUN_RUNNING)
-        text_append(out, "  now: %s\n", held);
 }
 
 static void append_running_trial(const struct explain *x, const struct trial *t,
@@ -239,6 +224,7 @@ int explain_trial(const struct explain *x, uint64_t id, struct text *out,
                          x->dir, (unsigned long long)ledger_count(l));
     text_append(out, "trial %llu: ", (unsigned long long)id);
     append_state(x, t, out);
+    explain_stalls_of_trial(x->status, id, t->state == TRIAL_QUEUED, out);
     append_origin(x, t, out);
     read_log(x, "trial", (long long)id, show_trial_event, out);
     return 0;
@@ -322,33 +308,13 @@ static void append_running(const struct explain *x, int rank, struct text *out)
     text_append(out, "\n");
 }
 
-/* Lines of watch.json that name the rank. */
-static bool append_stalls(const struct explain *x, int rank, struct text *out)
-{
-    char name[32];
-    size_t i;
-    const json_t *line;
-    bool any = false;
-    int length = snprintf(name, sizeof name, "rank %d ", rank);
-    json_array_foreach(x->status->stalls, i, line) if (strncmp(json_string_value(line),
-                                                               name, (size_t)length) == 0)
-    {
-        text_append(out, "  now: %s\n", json_string_value(line));
-        any = true;
-    }
-    return any;
-}
-
 static void append_idle(const struct explain *x, struct text *out)
 {
     const struct run_status *s = x->status;
     const struct config *c = engine_config(x->engine);
     uint64_t count = ledger_count(engine_ledger(x->engine));
-    const char *held = find_held(x);
     if (s->state != RUN_RUNNING)
         text_append(out, "  idle: the run is %s\n", run_state_name(s->state));
-    else if (held)
-        text_append(out, "  idle: %s\n", held);
     else if (c->search.trials > 0 && count >= (uint64_t)c->search.trials)
         text_append(out, "  idle: all %llu trials of the budget are handed out\n",
                     (unsigned long long)count);
@@ -365,12 +331,26 @@ static void append_rank(const struct explain *x, int rank, const struct rank_sum
     text_append(out, "rank %d on %s: %d slots; %llu trials done, %llu failed for good\n",
                 rank, sums->host, sums->slots, (unsigned long long)sums->done,
                 (unsigned long long)sums->failed);
-    bool stalled = append_stalls(x, rank, out);
+    bool stalled = explain_stalls_of_rank(x->status, rank, out);
     if (sums->running > 0 && x->status->state == RUN_RUNNING)
         append_running(x, rank, out);
-    else if (!stalled)
+    else if (!stalled && !explain_stalls_of_run(x->status, out))
         append_idle(x, out);
     read_log(x, "rank", rank, show_rank_event, out);
+}
+
+/* A rank without slots may have a state all the same: it has not reported. */
+static bool append_stranger(const struct explain *x, int rank, struct text *out)
+{
+    struct text states;
+    text_init(&states);
+    bool any = explain_stalls_of_rank(x->status, rank, &states);
+    if (any)
+        text_append(out, "rank %d: no slots in this session\n%s", rank, states.data);
+    text_fini(&states);
+    if (any)
+        read_log(x, "rank", rank, show_rank_event, out);
+    return any;
 }
 
 int explain_rank(const struct explain *x, int rank, struct text *out, struct error *err)
@@ -380,13 +360,13 @@ int explain_rank(const struct explain *x, int rank, struct text *out, struct err
     struct rank_sums *sums = sum_ranks(x, placement, &count);
     if (!sums)
         status = error_set(err, ERROR_SYSTEM, "no memory for an explanation");
-    else if (rank >= count || !sums[rank].host)
+    else if (rank < count && sums[rank].host)
+        append_rank(x, rank, &sums[rank], out);
+    else if (!append_stranger(x, rank, out))
         status =
             error_set(err, ERROR_USAGE,
                       "archway explain: %s has no rank %d with slots in its last session",
                       x->dir, rank);
-    else
-        append_rank(x, rank, &sums[rank], out);
     free(sums);
     json_decref(placement);
     return status;

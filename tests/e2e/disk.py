@@ -62,10 +62,25 @@ class Disk(unittest.TestCase):
             self.assertIsNone(self.process.poll(), 'the run has ended')
             time.sleep(0.05)
 
+    def is_shown(self, said, *more):
+        """By the log, status and explain, of the run and of what is asked for as well."""
+        self.wait_for('stall')
+        self.assertIn(said, self.events('stall')[-1])
+        for words in (('status', 'place/r'), ('explain', 'place/r')) + more:
+            text = subprocess.run((ARCHWAY,) + words, cwd=self.folder, text=True, check=True,
+                                  stdout=subprocess.PIPE).stdout
+            lead = 'attention   ' if words[0] == 'status' else 'now: '
+            self.assertIn(lead + said, text, words)
+        attention = subprocess.run([ARCHWAY, 'status', 'place/r', '--format', 'json'],
+                                   cwd=self.folder, stdout=subprocess.PIPE, check=True)
+        self.assertIn(said, json.loads(attention.stdout)['attention'][0])
+
     def pause_and_go_on(self, fill, empty):
         self.wait_for('trial', 20)
         fill()
         self.wait_for('disk_low')
+        self.is_shown('the disk of the run is nearly full, so no trial is handed out: ',
+                      ('explain', 'place/r', 'rank-1'))
         time.sleep(2) # the log is written once a second
         paused = len(self.events('trial'))
         time.sleep(1.5)
@@ -74,6 +89,7 @@ class Disk(unittest.TestCase):
         self.assertLess(paused, 700)
         empty()
         self.wait_for('disk_room')
+        self.wait_for('stall_over')
         out = self.process.communicate(timeout=60)[0]
         self.assertEqual(self.process.returncode, 0, out)
         self.assertIn('less than run.reserve (4.0 MiB)', out)
@@ -124,6 +140,21 @@ class Disk(unittest.TestCase):
         self.assertLess(done, 20000)
         record = os.path.getsize(self.path('place/r/journal'))
         self.assertLess(record / (len(self.events('trial')) + 1), 400)
+
+    def test_hanging(self):
+        """A disk that takes nothing is named, and costs nothing."""
+        held = self.path('held')
+        self.start(LD_PRELOAD=SYSTEM, FAKE_HOLD=held)
+        self.wait_for('trial', 20)
+        with open(held, 'w', encoding='utf-8'):
+            pass
+        self.is_shown('the disk of the run has taken nothing, and the search hears of no '
+                      'result, for ')
+        self.assertIsNone(self.process.poll())
+        os.remove(held)
+        out = self.process.communicate(timeout=60)[0]
+        self.assertEqual(self.process.returncode, 0, out)
+        self.assertEqual(len(self.events('trial')), 700)
 
     def test_tmpfs(self):
         """A real one, as far as the machine lets us mount it."""

@@ -5,9 +5,12 @@
  *   FAKE_LOCKS=open   they succeed and keep nobody out, as with the mount option nolock
  *   FAKE_FSYNC=fail   fsync fails with EIO;  FAKE_FSYNC=slow: it takes 100 ms
  *   FAKE_FSYNC=stall  fdatasync takes two seconds
+ *   FAKE_HOLD=FILE    fdatasync does not return while there is such a file
+ *   FAKE_LOOK=FILE    likewise opendir of /dev, in which a rank looks for devices
  *   FAKE_ROOM=FILE    statvfs tells as many free bytes as the file says, where it exists
  */
 #undef _FILE_OFFSET_BITS /* the names as they are: both of each pair are defined here */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -86,13 +89,30 @@ int fsync(int fd)
     return -1;
 }
 
+static void wait_while_held(const char *variable)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    const char *name = getenv(variable);
+    while (name && access(name, F_OK) == 0)
+        nanosleep(&pause, NULL);
+}
+
 int fdatasync(int fd)
 {
     const struct timespec pause = {.tv_sec = 2};
     int (*next)(int) = (int (*)(int))(size_t)real("fdatasync");
     if (is_set("FAKE_FSYNC", "stall"))
         nanosleep(&pause, NULL);
+    wait_while_held("FAKE_HOLD");
     return next(fd);
+}
+
+DIR *opendir(const char *path)
+{
+    DIR *(*next)(const char *) = (DIR * (*)(const char *)) (size_t) real("opendir");
+    if (strcmp(path, "/dev") == 0)
+        wait_while_held("FAKE_LOOK");
+    return next(path);
 }
 
 /* -1: ask the system only. */

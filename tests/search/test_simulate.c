@@ -690,6 +690,59 @@ START_TEST(sessions_that_are_hardly_long_enough_make_progress)
 }
 END_TEST
 
+/* Lines of log.jsonl of this event whose text holds the words. */
+static int count_events(const char *event, const char *words)
+{
+    char *path = run_folder_file(dir, RUN_LOG), *line = NULL, needle[64];
+    size_t capacity = 0;
+    int count = 0;
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    snprintf(needle, sizeof needle, "\"event\":\"%s\"", event);
+    while (getline(&line, &capacity, file) > 0)
+        count += strstr(line, needle) && strstr(line, words);
+    fclose(file);
+    free(line);
+    free(path);
+    return count;
+}
+
+/* Rank 2 becomes a hundred times slower: its trial is named, once, and in mode sync that
+ * the others wait for it; in the end only that little is left to do. */
+static void slow_down(int mode, struct simulate_figures *ret)
+{
+    struct fault_event slow = {.at = 150, .fault = FAULT_SLOW, .rank = 2, .value = 100};
+    struct faults faults = {.schedule = &slow, .count = 1};
+    struct config c = plain_config(mode, 64);
+    c.search.batch = 8;
+    *ret = simulate(&c, "constant:20", &faults, 4, 1);
+    ck_assert(ret->finished);
+}
+
+START_TEST(what_a_run_waits_for_is_named)
+{
+    struct faults none = {0};
+    struct simulate_figures f;
+    slow_down(MODE_SYNC, &f);
+    ck_assert_int_ge(count_events("stall", ", runs for 6"), 1);
+    ck_assert_int_le(count_events("stall", ", runs for "), 8);
+    ck_assert_int_ge(count_events("stall", "slots idle, the search waits for trial "), 1);
+    ck_assert_int_ge(count_events("stall", ", which runs on rank 2 slot 0, for 1"), 1);
+    slow_down(MODE_ASYNC, &f);
+    ck_assert_int_eq(count_events("stall", "the search waits for trial "), 0);
+    ck_assert_int_eq(count_events("stall", ", runs for "), 1);
+    ck_assert_int_ge(
+        count_events("stall", "3 of 4 slots idle, all trials of the search are handed "
+                              "out, 1 still run, for "),
+        1);
+    /* A run without a fault has nothing to tell but its end. */
+    struct config c = plain_config(MODE_ASYNC, 64);
+    f = simulate(&c, "uniform:10,20", &none, 4, 1);
+    ck_assert(f.finished);
+    ck_assert_int_eq(count_events("stall", ""), count_events("stall", "still run"));
+}
+END_TEST
+
 static int over_count;
 
 static void try_faults(struct rng *rng, const struct config *c,
@@ -803,6 +856,7 @@ int main(void)
         longest_first_shrinks_the_tail,
         longest_first_helps_many_workers_too,
         a_session_ends_when_nothing_more_fits,
+        what_a_run_waits_for_is_named,
         a_budget_of_hours_is_not_spent_on_what_would_be_cut_off,
         what_never_fits_fails_in_the_end,
         sessions_that_are_hardly_long_enough_make_progress,

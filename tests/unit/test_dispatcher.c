@@ -279,6 +279,78 @@ START_TEST(a_rank_that_never_reports_is_given_up)
 }
 END_TEST
 
+/* The states are these, one a line. */
+static void describes(const char *expected)
+{
+    struct text text;
+    text_init(&text);
+    dispatcher_describe(dispatcher, 20, &text);
+    ck_assert_str_eq(text.data ? text.data : "", expected);
+    text_fini(&text);
+}
+
+START_TEST(who_keeps_the_start_waiting_is_named)
+{
+    config.run.silent_after = 4;
+    config.run.heartbeat = 1;
+    start(3, NULL);
+    say_hello(1, "0");
+    step_well();
+    pass(3);
+    describes("");
+    pass(3);
+    describes("2 of 3 ranks have not reported, so no trial is handed out, for 6 s\n"
+              "rank 2 has not reported for 6 s\n"
+              "rank 3 has not reported for 6 s\n");
+    say_hello(2, "0");
+    say_hello(3, "0");
+    step_well();
+    describes("");
+    say(1, MESSAGE_READY);
+    pass(6); /* the others know their slots and say nothing more */
+    describes("rank 2 on host2, no heartbeat for 6 s\n"
+              "rank 3 on host3, no heartbeat for 6 s\n");
+    finish();
+}
+END_TEST
+
+/* Before there is a forecast many times the mean, with one far beyond it. */
+START_TEST(trials_that_take_too_long_are_named)
+{
+    char expected[160];
+    start(1, "0");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(hand_out(1), 1);
+        say_result(1, &fake.tasks[i], FAILURE_NONE, 5, 0.5F);
+        step_well();
+    }
+    ck_assert_int_eq(hand_out(1), 1);
+    pass(48);
+    describes("");
+    pass(6);
+    snprintf(expected, sizeof expected,
+             "rank 1 on host1, trial %d, runs for 54 s (mean 5 s)\n",
+             (int)fake.tasks[2].trial);
+    describes(expected);
+    say_result(1, &fake.tasks[2], FAILURE_NONE, 5, 0.5F);
+    step_well();
+    for (int i = 3; i < 8; i++) {
+        ck_assert_int_eq(hand_out(1), 1);
+        say_result(1, &fake.tasks[i], FAILURE_NONE, 5, 0.5F);
+        step_well();
+    }
+    ck_assert_int_eq(hand_out(1), 1);
+    pass(15);
+    describes("");
+    pass(3);
+    snprintf(expected, sizeof expected,
+             "rank 1 on host1, trial %d, runs for 18 s (expected 5 s at most)\n",
+             (int)fake.tasks[8].trial);
+    describes(expected);
+    finish();
+}
+END_TEST
+
 START_TEST(a_silent_rank_loses_its_trials)
 {
     start(2, "0");
@@ -826,6 +898,8 @@ int main(void)
     const TTest *const tests[] = {nothing_is_handed_out_before_all_have_reported,
                                   a_rank_that_never_reports_is_given_up,
                                   a_master_that_stood_still_blames_nobody,
+                                  who_keeps_the_start_waiting_is_named,
+                                  trials_that_take_too_long_are_named,
                                   a_silent_rank_loses_its_trials,
                                   the_doubted_may_come_first,
                                   the_doubted_may_come_second,
