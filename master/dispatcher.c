@@ -371,6 +371,8 @@ static int look_for_silent(struct dispatcher *d, double now, struct error *err)
             status = give_up(d, rank, "no sign of life", err);
         else if (w->state == WORKER_READY && now - w->heard > doubt)
             status = dispatcher_doubt(d, rank, err);
+        else if (w->state == WORKER_READY)
+            status = dispatcher_end_overdue(d, rank, err);
     }
     forgive(d);
     return status;

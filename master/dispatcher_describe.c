@@ -82,6 +82,18 @@ static void describe_slow(struct dispatcher *d, int rank, double limit, struct t
     }
 }
 
+static void describe_overdue(const struct dispatcher *d, int rank, struct text *out)
+{
+    const struct dispatcher_worker *w = &d->workers[rank];
+    for (int i = 0; w->slots && i < w->slot_count; i++) {
+        const struct flight *f = w->slots[i].flights;
+        double seconds = w->slots[i].count > 0 ? dispatcher_now(d) - f->started : 0;
+        if (seconds > dispatcher_overdue_after(d) && f->doubled)
+            text_append(out, "rank %d on %s, trial %llu, no word for %.0f s: given up there\n",
+                        rank, w->host, (unsigned long long)f->trial, seconds);
+    }
+}
+
 void dispatcher_describe(struct dispatcher *d, int most, struct text *out)
 {
     double limit = suspicious(d);
@@ -91,6 +103,7 @@ void dispatcher_describe(struct dispatcher *d, int most, struct text *out)
     for (int rank = 1, lines = 0; rank < d->setup.wire->size && lines < most; rank++) {
         describe_worker(d, rank, out);
         describe_slow(d, rank, limit, out);
+        describe_overdue(d, rank, out);
         lines += out->size > size;
         size = out->size;
     }

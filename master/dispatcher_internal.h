@@ -129,6 +129,9 @@ double dispatcher_silence_limit(const struct dispatcher *d);
 int dispatcher_doubt(struct dispatcher *d, int rank, struct error *err);
 int dispatcher_welcome_back(struct dispatcher *d, int rank, double silence,
                             struct error *err);
+/* Give up attempts of a rank that ran far longer than they may. */
+double dispatcher_overdue_after(const struct dispatcher *d); /* seconds */
+int dispatcher_end_overdue(struct dispatcher *d, int rank, struct error *err);
 void dispatcher_drop_ghosts(struct dispatcher *d, int rank);
 /* A trial is over: whoever still runs it stops. */
 int dispatcher_cancel_others(struct dispatcher *d, uint64_t trial, struct error *err);

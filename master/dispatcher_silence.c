@@ -2,7 +2,11 @@
 /* Ranks that say nothing. After run.silent_after a rank is doubted: what it runs is tried
  * elsewhere as well, but not taken from it, since most silences end (a stopped process, a
  * stalled file system). When it comes back, whoever finishes a trial first counts and the
- * other attempt is cancelled; when it stays silent for run.lost_after, it is given up. */
+ * other attempt is cancelled; when it stays silent for run.lost_after, it is given up.
+ *
+ * And attempts that nobody speaks of: an agent ends a trial whose time is up, but its word
+ * may be lost, or it may be stuck while its heart beats. So the master has a later deadline
+ * of its own. */
 #include "master/dispatcher_internal.h"
 
 #include <math.h>
@@ -11,6 +15,7 @@
 #include <string.h>
 
 enum { BEATS_MISSED = 3 }; /* at least, before a rank is doubted */
+enum { TRAINER_START_S = 300 }; /* as agents give it, see worker/agent.h */
 
 double dispatcher_silence_limit(const struct dispatcher *d)
 {
@@ -142,6 +147,63 @@ int dispatcher_cancel_others(struct dispatcher *d, uint64_t trial, struct error 
 }
 
 /* Their hours are lost for sure now. */
+/* When an attempt is overdue: its time, that of a trainer to get ready, and run.lost_after
+ * for the word that it is over. */
+double dispatcher_overdue_after(const struct dispatcher *d)
+{
+    const struct config_run *run = &engine_config(d->setup.engine)->run;
+    return run->trial_timeout + TRAINER_START_S + run->lost_after;
+}
+
+/* The attempt has failed, and what waits behind it goes elsewhere. Its slot stays taken: a
+ * result that comes after all is welcome while none has come from elsewhere. */
+static int give_up_attempt(struct dispatcher *d, int rank, int slot, struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    struct flight *f = &w->slots[slot].flights[0];
+    uint64_t trial = f->trial;
+    char reason[MESSAGE_TEXT + 128];
+    double seconds = dispatcher_now(d) - f->started;
+    snprintf(reason, sizeof reason,
+             "no word from rank %d on %s for %.0f s, though its time was up long ago", rank,
+             w->host, seconds);
+    struct ledger_result r = {.failure = FAILURE_TIMEOUT,
+                              .val_accuracy = NAN,
+                              .seconds = f->spent + seconds,
+                              .params = NAN,
+                              .flops = NAN,
+                              .finished_at = dispatcher_wall(d),
+                              .reason = reason};
+    f->doubled = true;
+    d->doubled++;
+    d->failures++;
+    int status = cancel(d, rank, f, err);
+    if (status == 0)
+        status = take_waiting(d, rank, slot, err);
+    if (status == 0)
+        status = engine_finish(d->setup.engine, trial, rank, slot, &r, err);
+    if (status != 0)
+        return status;
+    bool again = ledger_trial(d->ledger, trial)->state == TRIAL_QUEUED;
+    dispatcher_notify(d, again ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED, trial, rank,
+                      reason);
+    return 0;
+}
+
+int dispatcher_end_overdue(struct dispatcher *d, int rank, struct error *err)
+{
+    struct dispatcher_worker *w = &d->workers[rank];
+    double now = dispatcher_now(d), limit = dispatcher_overdue_after(d);
+    int status = 0;
+    for (int i = 0; w->slots && i < w->slot_count && status == 0; i++) {
+        const struct flight *f = w->slots[i].flights;
+        if (w->slots[i].count > 0 && !f->doubled && f->started > 0 &&
+            now - f->started > limit)
+            status = give_up_attempt(d, rank, i, err);
+    }
+    return status;
+}
+
 void dispatcher_drop_ghosts(struct dispatcher *d, int rank)
 {
     struct dispatcher_worker *w = &d->workers[rank];

@@ -377,6 +377,70 @@ START_TEST(a_silent_rank_loses_its_trials)
 }
 END_TEST
 
+/* Heartbeats of both ranks for so many seconds. */
+static void live(double seconds)
+{
+    for (double until = now + seconds; now < until;) {
+        now += 5;
+        say(1, MESSAGE_HEARTBEAT);
+        say(2, MESSAGE_HEARTBEAT);
+        step_well();
+        fake.first = fake.count = 0; /* all of it was taken */
+    }
+}
+
+/* The heart of rank 2 beats, but its trial never ends: the master has its own deadline. */
+START_TEST(a_trial_without_a_word_is_given_up)
+{
+    struct text t;
+    config.run.trial_timeout = 100;
+    start(2, "0");
+    ck_assert_int_eq(hand_out(2), 2);
+    struct message_task stuck = fake.tasks[fake.task_ranks[0] == 2 ? 0 : 1];
+    say_result(1, &fake.tasks[fake.task_ranks[0] == 2 ? 1 : 0], FAILURE_NONE, 50, 0.5F);
+    live(450); /* 100, 300 for a trainer to get ready, run.lost_after */
+    const struct trial *trial = engine_rig_trial(&rig, stuck.trial);
+    ck_assert_int_eq(trial->state, TRIAL_RUNNING);
+    live(15);
+    ck_assert_int_eq(trial->state, TRIAL_QUEUED);
+    ck_assert_int_eq(trial->failure, FAILURE_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(trial->reason, "no word from rank 2 on host2 for"));
+    ck_assert_int_eq(notified[DISPATCHER_ATTEMPT_FAILED], 1);
+    ck_assert_int_eq(fake.sent[2][MESSAGE_CANCEL], 1);
+    text_init(&t);
+    dispatcher_describe(dispatcher, 20, &t);
+    ck_assert_ptr_nonnull(strstr(t.data, "no word for"));
+    text_fini(&t);
+    live(100); /* and only once */
+    ck_assert_int_eq(notified[DISPATCHER_ATTEMPT_FAILED], 1);
+    ck_assert_int_eq(hand_out(0), 1); /* to the other rank: the slot is taken */
+    ck_assert_int_eq(fake.task_ranks[fake.task_count - 1], 1);
+    say_result(2, &stuck, FAILURE_NONE, 460, 0.9F); /* after all, and the first */
+    step_well();
+    ck_assert_int_eq(trial->state, TRIAL_DONE);
+    ck_assert_int_eq(fake.sent[1][MESSAGE_CANCEL], 1);
+    finish();
+}
+END_TEST
+
+/* Everywhere the same: it fails for good, and says why. */
+START_TEST(a_trial_that_silences_every_slot_fails)
+{
+    config.run.trial_timeout = 100;
+    config.run.retries = 1;
+    start(2, "0");
+    ck_assert_int_eq(hand_out(1), 1);
+    live(470);
+    ck_assert_int_eq(hand_out(0), 1);
+    live(470);
+    const struct trial *t = engine_rig_trial(&rig, 0);
+    ck_assert_int_eq(t->state, TRIAL_FAILED);
+    ck_assert_int_eq(t->attempts, 2);
+    ck_assert_int_eq(notified[DISPATCHER_FINISHED], 1);
+    finish();
+}
+END_TEST
+
 /* The task of the trial that was handed out last. */
 static struct message_task last_task(uint64_t trial, int *ret_rank)
 {
@@ -901,6 +965,8 @@ int main(void)
                                   who_keeps_the_start_waiting_is_named,
                                   trials_that_take_too_long_are_named,
                                   a_silent_rank_loses_its_trials,
+                                  a_trial_without_a_word_is_given_up,
+                                  a_trial_that_silences_every_slot_fails,
                                   the_doubted_may_come_first,
                                   the_doubted_may_come_second,
                                   both_may_run_for_a_while,

@@ -101,7 +101,8 @@ START_TEST(only_the_segments_of_the_job_are_removed)
     for (int i = 0; i < 8; i++) {
         const char *at = strstr(format[i], "%u");
         int before = at ? (int)(at - format[i]) : (int)strlen(format[i]);
-        snprintf(names[i], sizeof names[i], "%.*s", before, format[i]);
+        memcpy(names[i], format[i], (size_t)before);
+        names[i][before] = '\0';
         if (at)
             snprintf(names[i] + before, sizeof names[i] - (size_t)before, "%u%s", geteuid(),
                      at + 2);
