@@ -32,7 +32,8 @@ enum config_data_format {
     DATA_CIFAR10,
     DATA_CIFAR100,
     DATA_GENERATED,
-    DATA_TEXT
+    DATA_TEXT,
+    DATA_GENERATED_TEXT
 };
 enum config_whiten { WHITEN_NONE, WHITEN_CHANNEL, WHITEN_ZCA };
 enum config_space { SPACE_CONV_CHAIN, SPACE_RNN_DAG, SPACE_RNN_TREE };
@@ -61,7 +62,9 @@ struct config_data {
     char path[CONFIG_PATH]; /* folder; empty for generated */
     int whiten;             /* enum config_whiten */
     int vocabulary;         /* text: most different words; 0: all of the training text */
-    /* generated only */
+    /* generated text only */
+    int words, symbols, states;
+    /* generated images only */
     int classes, height, width, channels, images;
 };
 
@@ -279,6 +282,8 @@ char *config_write(const struct config *config, bool comments);
 char *config_difference(const struct config *old, const struct config *new, bool strict);
 
 const struct config_key *config_find(const char *path); /* NULL when unknown */
+/* Is the data a text, generated or not? */
+bool config_reads_text(const struct config *config);
 /* Does the key matter under these settings (its `when`)? */
 bool config_applies(const struct config *config, const struct config_key *key);
 /* Append the key's value as it stands in YAML: "[1, 3]", "2h", "auto", "\"a b\"". */

@@ -36,12 +36,18 @@ contradiction(const struct check *c, const char *key, const char *format, ...)
     return error_set(c->err, ERROR_INPUT, "%s: %s: %s", c->name, key, text);
 }
 
+bool config_reads_text(const struct config *config)
+{
+    int format = config->task.data.format;
+    return format == DATA_TEXT || format == DATA_GENERATED_TEXT;
+}
+
 /* Texts are for language models, and nothing else is. */
 static int check_kind(const struct check *c)
 {
     const struct config_task *task = &c->config->task;
     bool language = strcmp(task->kind, "language-model") == 0;
-    if (language != (task->data.format == DATA_TEXT))
+    if (language != config_reads_text(c->config))
         return contradiction(c, "task.data.format", "%s; task.kind %s needs %s",
                              config_choice_name("task.data.format", task->data.format),
                              task->kind, language ? "text" : "images");
@@ -60,6 +66,8 @@ static int check_data(const struct check *c)
     const struct config_task *task = &c->config->task;
     const struct config_data *data = &task->data;
     const struct config_key *path = config_find("task.data.path");
+    if (data->format == DATA_GENERATED_TEXT)
+        return 0;
     if (data->format == DATA_GENERATED) {
         if (data->classes > data->images)
             return contradiction(c, "task.data.images",
@@ -226,8 +234,7 @@ static int check_trainer(const struct check *c)
     const struct config_reward *reward = &c->config->reward;
     if (c->config->trainer.command_count > 0)
         return 0;
-    int status = c->config->task.data.format == DATA_TEXT ? check_language(c)
-                                                          : check_images(c);
+    int status = config_reads_text(c->config) ? check_language(c) : check_images(c);
     if (status)
         return status;
     if (reward->last_epochs > t->epochs)

@@ -41,12 +41,13 @@ const struct config_key config_schema[] = {
         .choices = WORDS("image-classification", "language-model"),
         .initial = "image-classification", .help = "What the child networks learn."),
     KEY("task.data.format", CHOICE, task.data.format,
-        .choices = WORDS("idx", "cifar10", "cifar100", "generated", "text"),
+        .choices =
+            WORDS("idx", "cifar10", "cifar100", "generated", "text", "generated-text"),
         .initial = "idx",
-        .help =
-            "Format of the data files: IDX as of MNIST (plain or .gz), the binary "
-            "version of CIFAR, images made up for machines without data, or plain text "
-            "(ptb.train.txt, wiki.train.tokens or train.txt and their like)."),
+        .help = "Format of the data files: IDX as of MNIST (plain or .gz), the binary "
+                "version of CIFAR, images made up for machines without data, plain text "
+                "(ptb.train.txt, wiki.train.tokens or train.txt and their like), or text "
+                "made up by an automaton of known entropy."),
     KEY("task.data.path", PATH, task.data.path,
         .initial = "/usr/share/datasets/fashion-mnist",
         .when = "task.data.format=idx|cifar10|cifar100|text",
@@ -56,8 +57,17 @@ const struct config_key config_schema[] = {
         .choices = WORDS("none", "channel", "zca"), .initial = "channel",
         .help = "Normalise the images: each channel to mean 0 and variance 1, or ZCA."),
     KEY("task.data.vocabulary", INT, task.data.vocabulary, RANGE(0, 1 << 24),
-        .initial = "all", .zero = "all", .when = "task.data.format=text",
+        .initial = "all", .zero = "all", .when = "task.data.format=text|generated-text",
         .help = "Most different words, <unk> among them; rarer ones become <unk>."),
+    KEY("task.data.words", INT, task.data.words, RANGE(100, 100000000),
+        .initial = "100000", .when = "task.data.format=generated-text",
+        .help = "Words of the generated training text; the others have a tenth of it."),
+    KEY("task.data.symbols", INT, task.data.symbols, RANGE(4, 100000), .initial = "50",
+        .when = "task.data.format=generated-text",
+        .help = "Different words of a generated text."),
+    KEY("task.data.states", INT, task.data.states, RANGE(1, 1024), .initial = "20",
+        .when = "task.data.format=generated-text",
+        .help = "States of the automaton that writes it."),
     KEY("task.data.classes", INT, task.data.classes, RANGE(2, 256), .initial = "10",
         GENERATED, .help = "Classes of generated images."),
     KEY("task.data.height", INT, task.data.height, RANGE(1, 1024), .initial = "28",
@@ -203,8 +213,9 @@ const struct config_key config_schema[] = {
     KEY("reward.reduce", CHOICE, reward.reduce, .choices = WORDS("max", "mean", "last"),
         .initial = "max", .help = "What is taken of those epochs."),
     KEY("reward.power", REAL, reward.power, RANGE(0.001, 100), .initial = "3",
-        .help = "The reward is the metric to this power, of a loss or perplexity one over "
-                "the metric."),
+        .help =
+            "The reward is the metric to this power, of a loss or perplexity one over "
+            "the metric."),
     KEY("reward.scale", REAL, reward.scale, RANGE(1e-9, 1e9), .initial = "1",
         .help = "Times this: 80 in the published searches of recurrent cells."),
 

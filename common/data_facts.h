@@ -12,6 +12,7 @@ struct data_facts {
     int train, validation; /* the split in force after task.train/task.validation; of
                               text: words of the files */
     int vocabulary;        /* text: different words; 0 for images */
+    double entropy;        /* generated text: nats a word; 0: not known */
 };
 
 #endif

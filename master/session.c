@@ -139,7 +139,7 @@ static int open_dispatcher(struct session *s, struct error *err)
                                  .run_folder = s->absolute,
                                  .continues = c->run.checkpoints && !s->setup->lockstep &&
                                               c->trainer.command_count == 0 &&
-                                              c->task.data.format != DATA_TEXT,
+                                              !config_reads_text(c),
                                  .notify = session_event,
                                  .context = s};
     int status = dispatcher_new(&d, &s->dispatcher, err);

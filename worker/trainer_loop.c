@@ -169,7 +169,7 @@ static int start(struct trainer_loop *loop, struct error *err)
     if (status)
         return status;
     threads_set(loop->config.resources.threads_per_trial);
-    bool text = loop->config.task.data.format == DATA_TEXT;
+    bool text = config_reads_text(&loop->config);
     const char *cache = loop->config.run.cache;
     status = text ? corpus_open(&loop->config, cache, &loop->corpus, err)
                   : data_open(&loop->config, cache, &loop->data, err);

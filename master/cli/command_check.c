@@ -20,6 +20,9 @@ static void format_data(const struct data_facts *f, struct text *out)
             "# data       %d different words: %d for training, %d for validation, %d "
             "for test\n",
             f->vocabulary, f->train, f->validation, f->test_images);
+        if (f->entropy > 0)
+            text_append(out, "# entropy    %.4f nats a word: no perplexity below %.3f\n",
+                        f->entropy, exp(f->entropy));
         return;
     }
     if (f->height == 0) {
@@ -135,7 +138,7 @@ static void format_findings(const struct config *config, const struct data_facts
         text_append(out, "#\n# The trainer is a program of your own: what a trial takes is not "
                          "known here.\n# Run one by itself, or start with --max-trials 2 and "
                          "see archway status.\n");
-    else if (config->task.data.format == DATA_TEXT)
+    else if (config_reads_text(config))
         text_append(out, "#\n# Training on a text is not timed here: start with --max-trials 2 "
                          "and see archway status.\n");
 }
@@ -158,8 +161,7 @@ static int run_check(const struct invocation *in, int *ret_exit, struct error *e
     if (status == 0)
         status = in->services->inspect(config, &facts, err);
     bool timing = !command_value(in, "no-timing") && status == 0 &&
-                  config->trainer.command_count == 0 &&
-                  config->task.data.format != DATA_TEXT;
+                  config->trainer.command_count == 0 && !config_reads_text(config);
     if (status == 0)
         status = estimate_make(config, &facts, in->services, timing ? 1 : 0, &estimate, err);
     if (status == 0) {

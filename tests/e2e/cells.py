@@ -161,6 +161,12 @@ class Text(commands.Case):
         text = self.good('check', 'c.yaml', '--set', 'task.data.vocabulary=4')
         self.assertIn('# data       4 different words', text)
 
+    def test_check_tells_the_entropy_of_generated_text(self):
+        text = self.good('check', 'c.yaml', '--set', 'task.data.format=generated-text',
+                         '--set', 'task.data.words=2000')
+        self.assertIn('2000 for training, 200 for validation, 200 for test\n', text)
+        self.assertRegex(text, r'# entropy    1\.\d{4} nats a word: no perplexity below \d')
+
     def test_contradictions(self):
         def check(*settings):
             return ['check', 'c.yaml'] + [w for s in settings for w in ('--set', s)]
@@ -168,7 +174,7 @@ class Text(commands.Case):
         self.refused(check('task.kind=image-classification'), 'needs images')
         self.refused(check('task.train=100'), 'its files say')
         self.refused(check('task.data.vocabulary=1'), 'nothing but <unk>')
-        self.refused(check('trainer.command=[]'), 'task.kind', 'trainer.command')
+        self.refused(check('trainer.command=[]'), 'recurrent cells are trained without')
 
     def test_search(self):
         self.good('search', 'c.yaml', '--run', 'r', '--quiet')

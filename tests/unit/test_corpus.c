@@ -3,11 +3,13 @@
 #include "unit.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "worker/data/corpus.h"
 #include "worker/data/data.h"
+#include "worker/data/text_generated.h"
 #include "worker/data/text_scan.h"
 #include "worker/data/vocabulary.h"
 #include "worker/text_columns.h"
@@ -285,6 +287,55 @@ START_TEST(columns_of_a_small_text)
 }
 END_TEST
 
+START_TEST(bad_automata_are_refused)
+{
+    static const struct text_generated bad[] = {{1, 0, 9}, {1, 1025, 9}, {1, 2, 3}};
+    for (int i = 0; i < 3; i++) {
+        char *text = NULL;
+        size_t size;
+        struct error err = {0};
+        ck_assert_int_eq(text_generated_write(&bad[i], 0, 99, &text, &size, &err),
+                         ERROR_INPUT);
+        ck_assert_ptr_null(text);
+        ck_assert(isnan(text_generated_entropy(&bad[i])));
+    }
+}
+END_TEST
+
+/* With one state the words are independent, so counting them gives the entropy; with more
+ * states counting misses what the state tells, and finds more. */
+START_TEST(entropy_of_generated_text)
+{
+    for (int states = 1; states < 20; states += 18) {
+        size_t counts[64] = {0};
+        double counted = 0;
+        struct data_facts facts;
+        config.seed = 5;
+        config.task.data.format = DATA_GENERATED_TEXT;
+        config.task.data.states = states;
+        config.task.data.symbols = 8;
+        config.task.data.words = 300000;
+        ck_assert_int_eq(corpus_inspect(&config, &facts, NULL), 0);
+        struct corpus_file *file = open_corpus();
+        const struct corpus_part *part = &corpus_of(file)->parts[CORPUS_TRAIN];
+        ck_assert_uint_eq(part->count, 300000);
+        ck_assert_int_eq(facts.validation, 30000);
+        for (size_t i = 0; i < part->count; i++)
+            counts[part->words[i]]++;
+        for (int w = 0; w < facts.vocabulary; w++) {
+            double p = (double)counts[w] / (double)part->count;
+            counted -= p > 0 ? p * log(p) : 0;
+        }
+        if (states == 1)
+            ck_assert_double_eq_tol(counted, facts.entropy, 0.005);
+        else
+            ck_assert_double_gt(counted, facts.entropy + 0.2);
+        ck_assert_double_lt(facts.entropy, log(5) + 1e-9);
+        corpus_close(file);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {wrong_folders_are_named,
@@ -296,6 +347,8 @@ int main(void)
                                   large_vocabularies,
                                   prepared_once_and_again_when_it_changes,
                                   columns_of_a_small_text,
+                                  bad_automata_are_refused,
+                                  entropy_of_generated_text,
                                   NULL};
     return temp_folder_main("corpus", tests, &temp, setup);
 }

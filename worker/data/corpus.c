@@ -17,6 +17,7 @@
 
 #include "common/text.h"
 #include "worker/data/data_private.h"
+#include "worker/data/text_generated.h"
 #include "worker/data/text_scan.h"
 #include "worker/data/vocabulary.h"
 
@@ -82,6 +83,29 @@ static int read_files(struct texts *t, struct error *err)
     return status;
 }
 
+static struct text_generated automaton(const struct config *config)
+{
+    const struct config_data *d = &config->task.data;
+    return (struct text_generated){config->seed, d->states, d->symbols};
+}
+
+static int get_texts(const struct config *config, struct texts *t, struct error *err)
+{
+    const struct config_data *data = &config->task.data;
+    struct text_generated g = automaton(config);
+    int status = 0;
+    if (data->format != DATA_GENERATED_TEXT) {
+        status = find_files(data->path, t, err);
+        return status ? status : read_files(t, err);
+    }
+    for (int p = 0; p < CORPUS_PARTS && !status; p++) {
+        size_t words = (size_t)(p == CORPUS_TRAIN ? data->words : data->words / 10);
+        snprintf(t->files[p].path, sizeof t->files[p].path, "generated text %d", p);
+        status = text_generated_write(&g, p, words, &t->bytes[p], &t->sizes[p], err);
+    }
+    return status;
+}
+
 static struct text_scan scan_of(const struct texts *t, int part)
 {
     struct text_scan s;
@@ -137,9 +161,7 @@ static void texts_fini(struct texts *t)
 static int texts_init(struct texts *t, const struct config *config, struct error *err)
 {
     const struct config_data *data = &config->task.data;
-    int unknown = 0, status = find_files(data->path, t, err);
-    if (!status)
-        status = read_files(t, err);
+    int unknown = 0, status = get_texts(config, t, err);
     if (!status && !(t->vocabulary = vocabulary_new()))
         status = error_set(err, ERROR_SYSTEM, "task.data: out of memory for words");
     for (int p = 0; p < CORPUS_PARTS && !status; p++)
@@ -157,6 +179,10 @@ int corpus_inspect(const struct config *config, struct data_facts *ret, struct e
                                    .validation = (int)t.words[CORPUS_VALIDATION],
                                    .test_images = (int)t.words[CORPUS_TEST],
                                    .vocabulary = vocabulary_size(t.vocabulary)};
+    if (!status && config->task.data.format == DATA_GENERATED_TEXT) {
+        struct text_generated g = automaton(config);
+        ret->entropy = text_generated_entropy(&g);
+    }
     texts_fini(&t);
     return status;
 }

@@ -53,7 +53,7 @@ int data_inspect(const struct config *config, struct data_facts *ret, struct err
 {
     struct data_source *source = malloc(sizeof *source);
     struct data_facts facts;
-    if (config->task.data.format == DATA_TEXT) {
+    if (config_reads_text(config)) {
         free(source);
         return corpus_inspect(config, ret, err);
     }
