@@ -43,7 +43,8 @@ static bool scratch_make(const struct doctor_setup *s, struct scratch *t,
 static void scratch_remove(struct scratch *t)
 {
     static const char *const names[] = {"snapshot.h5", "snapshot.prev.h5",
-                                        "snapshot.h5.tmp"};
+                                        "snapshot.h5.tmp", "snapshot.digest",
+                                        "snapshot.digest.tmp"};
     char path[CONFIG_PATH + 96];
     unlink(t->file);
     unlink(t->other);
