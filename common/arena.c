@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 enum { ALIGN = sizeof(double), LARGE = ARENA_BLOCK / 8 };
+/* No piece is meant to be larger than the memory of a machine. */
+static const size_t most = (size_t)1 << 38;
 
 struct arena_block {
     struct arena_block *next;
@@ -43,12 +45,12 @@ static void *take_large(struct arena *a, size_t size)
 
 void *arena_take(struct arena *a, size_t size)
 {
-    if (size > SIZE_MAX / 2)
+    if (size > most)
         return NULL;
     size = (size + ALIGN - 1) / ALIGN * ALIGN;
     if (size > LARGE)
         return take_large(a, size);
-    if (size > a->left) {
+    if (size > a->left || !a->first) {
         struct arena_block *b = malloc(ARENA_BLOCK);
         if (!b)
             return NULL;
