@@ -453,18 +453,23 @@ class Checkpoints(BuiltinCase):
     def test_the_example_goes_on(self):
         rings = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                              '../../deploy/trainers/rings.py')
-        config = self.config(trials=4, layers=2, extra='resources: {oversubscribe: true}\n')
+        config = self.config(trials=24, layers=2, extra='resources: {oversubscribe: true}\n')
         search = ('search', config, '--set',
                   'trainer.command=[%s, %s]' % (sys.executable, rings), '--slots', '2',
                   '--quiet', '--set', 'space.filters=[1000]', '--run')
         self.archway(*search, 'calm')
         process = self.start(*search, 'run')
         self.wait_for('run', 'first_trial')
-        time.sleep(0.7)
-        self.stop(config, process, 'run', signal.SIGUSR1)
-        self.archway('resume', 'run', '--quiet', '--slots', '2')
+        states = []
+        while 'suspended' not in states: # until a stop falls into a trial
+            time.sleep(0.4)
+            self.assertIsNone(process.poll(), 'no stop fell into a trial')
+            self.stop(config, process, 'run', signal.SIGUSR1)
+            process = self.start('resume', 'run', '--quiet', '--slots', '2')
+            states = [e['status'] for e in self.events('run') if e['event'] == 'checkpoint']
+        out, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, out + errors)
         states = [e['status'] for e in self.events('run') if e['event'] == 'checkpoint']
-        self.assertIn('suspended', states)
         self.assertIn('continued', states)
         self.assertNotIn('refused', states)
         self.assert_same('calm', 'run')
