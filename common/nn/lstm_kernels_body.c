@@ -177,20 +177,9 @@ static void tanh_all(float *x, size_t count)
         vf_store(x + i, vf_tanh(vf_load(x + i)));
 }
 
-static bool runs_here(void)
-{
-#if defined __AVX512F__
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
-#elif defined __AVX2__ && defined __FMA__
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return true;
-#endif
-}
-
 const struct lstm_kernels PASTE(lstm_kernels_, LSTM_KERNELS) = {
     .name = TEXT(LSTM_KERNELS),
-    .runs_here = runs_here,
+    .runs_here = vf_runs_here,
     .product = product,
     .cell = cell,
     .cell_back = cell_back,

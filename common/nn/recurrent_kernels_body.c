@@ -244,20 +244,9 @@ static double sum_of_squares(size_t count, const float *x)
     return total;
 }
 
-static bool runs_here(void)
-{
-#if defined __AVX512F__
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
-#elif defined __AVX2__ && defined __FMA__
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return true;
-#endif
-}
-
 const struct recurrent_kernels PASTE(recurrent_kernels_, RECURRENT_KERNELS) = {
     .name = TEXT(RECURRENT_KERNELS),
-    .runs_here = runs_here,
+    .runs_here = vf_runs_here,
     .panel = PANEL,
     .pack = pack,
     .pack_transposed = pack_transposed,

@@ -6,6 +6,7 @@
 #ifndef ARCHWAY_COMMON_NN_SIMD_H
 #define ARCHWAY_COMMON_NN_SIMD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -132,6 +133,18 @@ VF_INLINE vf vf_tanh(vf x)
     part = vf_exp_parts(x + x, &scale);
     vf e = vf_fma(scale, part, scale - one);
     return e / (e + vf_set(2.0f));
+}
+
+/* Has this processor what the source was compiled for? */
+static inline bool vf_runs_here(void)
+{
+#if defined __AVX512F__
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
+#elif defined __AVX2__ && defined __FMA__
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return true;
+#endif
 }
 
 #endif
