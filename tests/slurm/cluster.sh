@@ -61,12 +61,11 @@ submit() {
 }
 # wait_for SECONDS COMMAND...
 wait_for() {
-    local i
-    for ((i = 0; i < 5 * $1; i++)); do
-        "${@:2}" && return 0
+    local until=$((SECONDS + $1))
+    while ! "${@:2}"; do
+        [ "$SECONDS" -lt "$until" ] || return 1
         sleep 0.2
     done
-    return 1
 }
 field() { scontrol show job "${job[$1]}" | grep -o "\b$2=[^ ]*" | sort -u | cut -d= -f2; }
 is_state() { [[ $(field "$1" JobState) =~ ^($2)$ ]]; }
@@ -89,12 +88,18 @@ all_counted() {
         uniq | wc -l)
     [ "$rows" = "$2" ] || fail "$1" "$rows trials in the record, not $2"
 }
-# SLURM holds a job that is queued again back for two minutes; a test need not wait.
+# SLURM holds a job that is queued again back for two minutes. A test need not wait so long,
+# but a node refuses ("credential revoked") what starts in the second in which it ended.
+declare -A pending_since
+push() {
+    is_state "$1" PENDING || { unset "pending_since[$1]" && return 1; }
+    : "${pending_since[$1]:=$SECONDS}"
+    [ $((SECONDS - pending_since[$1])) -ge 3 ] &&
+        scontrol update "JobId=${job[$1]}" StartTime=now
+}
 start_again() {
-    wait_for 60 is_state "$1" PENDING || fail "$1" "not queued again"
-    sleep 2 # for what the node still does for the first run; that is what SLURM waits for
-    wait_for 20 scontrol update "JobId=${job[$1]}" StartTime=now ||
-        fail "$1" "cannot be started again"
+    unset "pending_since[$1]"
+    wait_for 80 push "$1" || fail "$1" "cannot be started again"
 }
 
 # What runs on a node, with its slurmd: none of it gets a chance to say goodbye.
