@@ -95,11 +95,13 @@ static bool may_go_on(struct session *s)
 
 static int turn(struct session *s, struct error *err)
 {
-    int moved = dispatcher_step(s->dispatcher, err), status = moved;
-    if (status >= 0 && s->setup->local.step)
+    int status = 0;
+    /* First, so that what it has to say is heard before the loop sleeps. */
+    if (s->setup->local.step)
         status = s->setup->local.step(s->setup->local.context, err);
-    if (status < 0)
-        return status;
+    int moved = status < 0 ? status : dispatcher_step(s->dispatcher, err);
+    if (moved < 0)
+        return moved;
     status = engine_tell(s->engine, err);
     if (status < 0)
         return status;
