@@ -44,6 +44,7 @@ enum config_schedule { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
 /* "generic" runs everywhere; the names are those of common/nn/kernels.h. */
 enum config_kernels { KERNELS_AUTO, KERNELS_AVX512, KERNELS_AVX2, KERNELS_GENERIC };
 enum config_reduce { REDUCE_MAX, REDUCE_MEAN, REDUCE_LAST };
+enum config_output { OUTPUT_LEAVES, OUTPUT_ALL };
 enum config_strategy {
     STRATEGY_REINFORCE,
     STRATEGY_RANDOM,
@@ -99,6 +100,7 @@ struct config_builtin_trainer {
     } optimizer;
     struct {
         int name;     /* enum config_schedule */
+        int start;    /* step: epochs at the first rate before drops are counted */
         int every;    /* step: epochs between drops */
         double factor; /* step: lr *= factor at each drop */
         double final; /* cosine: lr at the end, as a share of the first */
@@ -113,6 +115,7 @@ struct config_builtin_trainer {
         int average_after; /* epochs; 0: never */
         double init, clip, state_clip;
         bool norm;
+        int output; /* enum config_output */
         struct {
             double embedding, input, state, output, weight;
         } dropout;
@@ -148,6 +151,7 @@ struct config_controller {
 struct config_shared {
     int epochs, steps;    /* steps of the shared weights in an epoch */
     int samples;          /* architectures a step */
+    int save_every;       /* steps between two saved states */
     int controller_steps; /* updates of the policy in an epoch */
     int probes;           /* architectures on the whole validation set, an epoch */
     int candidates, finalists;
@@ -283,6 +287,10 @@ char *config_difference(const struct config *old, const struct config *new, bool
 
 const struct config_key *config_find(const char *path); /* NULL when unknown */
 /* Is the data a text, generated or not? */
+/* Does its strategy share weights between architectures (enas, ...)? */
+bool config_shares_weights(const struct config *config);
+/* Trials of the whole search, as far as the configuration says; 0: no limit. */
+int64_t config_trials(const struct config *config);
 bool config_reads_text(const struct config *config);
 /* Does the key matter under these settings (its `when`)? */
 bool config_applies(const struct config *config, const struct config_key *key);

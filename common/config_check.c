@@ -36,6 +36,22 @@ contradiction(const struct check *c, const char *key, const char *format, ...)
     return error_set(c->err, ERROR_INPUT, "%s: %s: %s", c->name, key, text);
 }
 
+bool config_shares_weights(const struct config *config)
+{
+    return config->search.strategy >= STRATEGY_ENAS;
+}
+
+int64_t config_trials(const struct config *config)
+{
+    const struct config_search *s = &config->search;
+    const struct config_shared *c = &s->shared;
+    if (!config_shares_weights(config))
+        return s->trials;
+    int64_t updates = s->strategy == STRATEGY_RANDOM_SHARED ? 0 : c->controller_steps;
+    int64_t epoch = (int64_t)c->steps * c->samples + updates * s->batch + c->probes;
+    return epoch * c->epochs + c->candidates + c->finalists;
+}
+
 bool config_reads_text(const struct config *config)
 {
     int format = config->task.data.format;
@@ -244,10 +260,42 @@ static int check_trainer(const struct check *c)
     return 0;
 }
 
+/* What shares weights needs; they say themselves how long they take. */
+static int check_shared(const struct check *c)
+{
+    const struct config_search *s = &c->config->search;
+    const char *name = config_choice_name("search.strategy", s->strategy);
+    if (!config_shares_weights(c->config))
+        return 0;
+    if (s->trials > 0)
+        return contradiction(c, "search.trials",
+                             "%" PRId64
+                             "; how much %s does search.shared.epochs and steps "
+                             "say, so this must be unlimited",
+                             s->trials, name);
+    if (c->config->space.name != SPACE_RNN_DAG)
+        return contradiction(
+            c, "search.strategy",
+            "%s, which shares weights between cells of space rnn-dag; the "
+            "space is %s",
+            name, config_choice_name("space.name", c->config->space.name));
+    if (c->config->trainer.command_count > 0)
+        return contradiction(c, "trainer.command",
+                             "set; the weights that %s shares are held by the built-in "
+                             "trainer, say []",
+                             name);
+    if (s->shared.finalists > s->shared.candidates)
+        return contradiction(c, "search.shared.finalists",
+                             "%d are more than search.shared.candidates = %d",
+                             s->shared.finalists, s->shared.candidates);
+    return 0;
+}
+
 static int check_budget(const struct check *c)
 {
     const struct config_search *s = &c->config->search;
-    if (s->trials == 0 && s->hours == 0 && s->core_hours == 0 && s->gpu_hours == 0)
+    if (!config_shares_weights(c->config) && s->trials == 0 && s->hours == 0 &&
+        s->core_hours == 0 && s->gpu_hours == 0)
         return contradiction(c, "search.trials",
                              "unlimited, and so are hours, core_hours and gpu_hours; one "
                              "of them must end the search");
@@ -290,8 +338,8 @@ int config_check_entries(const struct config *config, const char *name,
                          const struct config_entries *entries, struct error *err)
 {
     static int (*const checks[])(const struct check *) = {
-        check_kind,   check_data,    check_space, check_trainer,
-        check_budget, check_control, check_run};
+        check_kind,   check_data,   check_space,   check_trainer,
+        check_shared, check_budget, check_control, check_run};
     struct check c = {config, name, entries, err};
     int status = 0;
     if (config->name[0] == '\0')

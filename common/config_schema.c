@@ -28,7 +28,8 @@
 #define BUILTIN .when = "trainer.command=[]"
 #define TEXT .when = "task.kind=language-model"
 #define SGD .when = "trainer.builtin.optimizer.name=sgd"
-#define REINFORCE .when = "search.strategy=reinforce"
+#define REINFORCE .when = "search.strategy=reinforce|enas|enas-random"
+#define SHARED .when = "search.strategy=enas|enas-random|random-shared"
 #define BUDGET .initial = "unlimited", .zero = "unlimited", .may_change = true
 
 const struct config_key config_schema[] = {
@@ -145,6 +146,9 @@ const struct config_key config_schema[] = {
     KEY("trainer.builtin.schedule.name", CHOICE, trainer.builtin.schedule.name,
         .choices = WORDS("constant", "step", "cosine"), .initial = "constant", BUILTIN,
         .help = "How the learning rate changes over the epochs."),
+    KEY("trainer.builtin.schedule.start", INT, trainer.builtin.schedule.start,
+        RANGE(0, 10000), .initial = "0", .when = "trainer.builtin.schedule.name=step",
+        .help = "Epochs at the first learning rate before those drops are counted."),
     KEY("trainer.builtin.schedule.every", INT, trainer.builtin.schedule.every,
         RANGE(1, 10000), .initial = "30", .when = "trainer.builtin.schedule.name=step",
         .help = "Epochs between two drops of the learning rate."),
@@ -180,6 +184,11 @@ const struct config_key config_schema[] = {
     KEY("trainer.builtin.recurrent.norm", BOOL, trainer.builtin.recurrent.norm,
         .initial = "false", TEXT,
         .help = "Normalise the cell's output over the columns of a batch."),
+    KEY("trainer.builtin.recurrent.output", CHOICE, trainer.builtin.recurrent.output,
+        .choices = WORDS("leaves", "all"), .initial = "leaves", TEXT,
+        .help =
+            "The cell's output is the mean of the nodes that feed no other, or of all "
+            "nodes."),
     KEY("trainer.builtin.recurrent.average_after", INT,
         trainer.builtin.recurrent.average_after, RANGE(0, 1000), .initial = "never",
         .zero = "never", TEXT,
@@ -220,8 +229,11 @@ const struct config_key config_schema[] = {
         .help = "Times this: 80 in the published searches of recurrent cells."),
 
     KEY("search.strategy", CHOICE, search.strategy,
-        .choices = WORDS("reinforce", "random"), .initial = "reinforce",
-        .help = "How architectures are proposed."),
+        .choices = WORDS("reinforce", "random", "enas", "enas-random", "random-shared"),
+        .initial = "reinforce",
+        .help = "How architectures are proposed. With weights that all of them share: "
+                "enas (Pham et al.), enas-random (the same training, uniform selection), "
+                "random-shared (uniform throughout, Li & Talwalkar)."),
     KEY("search.trials", INT64, search.trials, RANGE(0, 1e12), .initial = "1000",
         .zero = "unlimited", .may_change = true,
         .help = "Budget of trials, both arms together; the first budget to be used up "
@@ -269,9 +281,34 @@ const struct config_key config_schema[] = {
                 "the logarithm of the probability of what was sampled, as part of the "
                 "reward."),
 
+    KEY("search.shared.epochs", INT, search.shared.epochs, RANGE(1, 100000),
+        .initial = "150", SHARED, .help = "Epochs of the shared weights."),
+    KEY("search.shared.steps", INT, search.shared.steps, RANGE(1, 1000000),
+        .initial = "400", SHARED, .help = "Training steps of an epoch."),
+    KEY("search.shared.samples", INT, search.shared.samples, RANGE(1, 1024),
+        .initial = "1", SHARED,
+        .help = "Architectures of a step, whose gradients are averaged."),
+    KEY("search.shared.save_every", INT, search.shared.save_every, RANGE(1, 1000000),
+        .initial = "100", SHARED,
+        .help =
+            "Steps between two saved states of the shared weights; the end of an epoch "
+            "is always one. After a fault, the steps since are made again."),
+    KEY("search.shared.controller_steps", INT, search.shared.controller_steps,
+        RANGE(0, 1000000), .initial = "2000", .when = "search.strategy=enas|enas-random",
+        .help = "Updates of the policy in an epoch, of search.batch architectures each."),
+    KEY("search.shared.probes", INT, search.shared.probes, RANGE(0, 100000),
+        .initial = "10", SHARED,
+        .help = "Architectures scored on the whole validation text after every epoch."),
+    KEY("search.shared.candidates", INT, search.shared.candidates, RANGE(1, 1000000),
+        .initial = "100", SHARED,
+        .help = "Architectures sampled at the end and scored on one validation window."),
+    KEY("search.shared.finalists", INT, search.shared.finalists, RANGE(1, 100000),
+        .initial = "10", SHARED,
+        .help = "Best of them, scored on the whole validation text."),
+
     KEY("control.strategy", CHOICE, control.strategy,
-        .choices = WORDS("reinforce", "random"), .initial = "random",
-        .help = "Strategy of the control arm."),
+        .choices = WORDS("reinforce", "random", "enas", "enas-random", "random-shared"),
+        .initial = "random", .help = "Strategy of the control arm."),
     KEY("control.share", REAL, control.share, RANGE(0, 1), .initial = "0.1",
         .help = "Share of all trials that the control arm gets, below 1; 0: no control."),
 
@@ -363,58 +400,11 @@ const struct config_key config_schema[] = {
     {.path = NULL},
 };
 
-const struct config_preset config_presets[] = {
-    {"nas-2017",
-     "Zoph & Le, Neural Architecture Search with Reinforcement Learning (ICLR 2017), "
-     "convolutional search on CIFAR-10; task.data.path is for you to set.",
-     "task: {data: {format: cifar10, whiten: zca}, train: 45000, validation: 5000}\n"
-     "space: {name: conv-chain, layers: 6, filter_heights: [1, 3, 5, 7],\n"
-     "        filter_widths: [1, 3, 5, 7], filters: [24, 36, 48, 64],\n"
-     "        strides: [1, 2, 3], skip: false, grow: {every: 1600, by: 2}}\n"
-     "trainer: {builtin: {epochs: 50, batch: 128, augment: {pad: 4, flip: true},\n"
-     "          optimizer: {name: sgd, lr: 0.1, momentum: 0.9, nesterov: true,\n"
-     "                      weight_decay: 1e-4},\n"
-     "          schedule: {name: constant}}}\n"
-     "reward: {metric: val_accuracy, last_epochs: 5, reduce: max, power: 3}\n"
-     "search: {strategy: reinforce, trials: 12800, batch: 8,\n"
-     "         controller: {layers: 2, hidden: 35, init: 0.08, lr: 6e-4}}\n"},
-    {"rnn-scratch",
-     "Recurrent cells of the ENAS space (Pham et al., ICML 2018), every one trained from "
-     "scratch, rewarded with 80 / perplexity^2 as in Zoph & Le (ICLR 2017, section 4.2); "
-     "task.data.path is for you to set.",
-     "task: {kind: language-model, data: {format: text}}\n"
-     "space: {name: rnn-dag, nodes: 12, activations: [tanh, relu, identity, sigmoid]}\n"
-     "trainer: {builtin: {epochs: 35, batch: 64, hidden: 200,\n"
-     "          optimizer: {name: sgd, lr: 20, momentum: 0, nesterov: false,\n"
-     "                      weight_decay: 0},\n"
-     "          recurrent: {bptt: 35, clip: 0.25, state_clip: 25, average_after: 5,\n"
-     "                      dropout: {embedding: 0.1, input: 0.65, output: 0.4,\n"
-     "                                weight: 0.5}}}}\n"
-     "reward: {metric: val_perplexity, last_epochs: 5, reduce: max, power: 2, scale: 80}\n"
-     "search: {strategy: reinforce, batch: 8, controller: {layers: 2, hidden: 35,\n"
-     "         init: 0.08, lr: 5e-4}}\n"},
-    {"random",
-     "Random search: uniform architectures, every one trained on its own, no control arm "
-     "(it would be the same).",
-     "search: {strategy: random}\n"
-     "control: {share: 0}\n"},
-    {NULL, NULL, NULL},
-};
-
 const struct config_key *config_find(const char *path)
 {
     for (const struct config_key *key = config_schema; key->path; key++) {
         if (strcmp(key->path, path) == 0)
             return key;
-    }
-    return NULL;
-}
-
-const struct config_preset *config_find_preset(const char *name)
-{
-    for (const struct config_preset *p = config_presets; p->name; p++) {
-        if (strcmp(p->name, name) == 0)
-            return p;
     }
     return NULL;
 }

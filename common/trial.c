@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names under which states, arms and failures are shown and stored in text. A value
- * that a newer file brought along is "unknown", never an index out of the table. */
+/* The names under which kinds, states, arms and failures are shown and stored in text. A
+ * value that a newer file brought along is "unknown", never an index out of the table. */
 #include "common/trial.h"
 
 #include <stddef.h>
@@ -11,6 +11,18 @@ static const char *name_of(const char *const *names, size_t count, int value)
 }
 
 #define NAME_OF(names, value) name_of(names, sizeof(names) / sizeof *(names), value)
+
+bool trial_is_evaluation(const struct trial *t)
+{
+    return t->kind == TRIAL_TRAIN_CHILD ||
+           (t->kind == TRIAL_EVAL_SHARED && t->shared.part < 0);
+}
+
+const char *trial_kind_name(int kind)
+{
+    static const char *const names[] = {"train_child", "train_shared", "eval_shared"};
+    return NAME_OF(names, kind);
+}
 
 const char *trial_state_name(int state)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A trial: one architecture trained once, at one seed and fidelity. Plain data shared by
- * ledger, strategies, journal, store and messages. */
+/* A trial: one architecture trained once, at one seed and fidelity, or taken through one
+ * step of weights that all share. Plain data shared by ledger, strategies, journal, store
+ * and messages. */
 #ifndef ARCHWAY_COMMON_TRIAL_H
 #define ARCHWAY_COMMON_TRIAL_H
 
@@ -75,6 +76,7 @@ struct trial {
     uint32_t policy_version;  /* updates that the policy had seen when it was proposed */
     uint32_t epoch_count;     /* of the curve, below */
     int64_t same_as;          /* id of the trial that answers it, or -1 */
+    struct trial_shared shared;        /* zeros of TRAIN_CHILD */
     struct architecture *architecture; /* owned by the trial's holder; may be packed */
     struct architecture_hash hash;
     double log_probability; /* of the proposal under its policy; NAN when not meaningful */
@@ -92,6 +94,11 @@ struct trial {
                    * last lines of the trainer's standard error, a line each */
 };
 
+/* Does its reward stand for the architecture as a whole, comparable with others of its
+ * kind? Not a step of shared weights, nor a glance at one validation window. */
+bool trial_is_evaluation(const struct trial *t);
+
+const char *trial_kind_name(int kind); /* "train_child", ... */
 const char *trial_state_name(int state);
 const char *trial_arm_name(int arm);         /* "search", "control" */
 const char *trial_failure_name(int failure); /* "trainer", "timeout", ... */

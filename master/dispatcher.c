@@ -9,8 +9,7 @@
 #include <string.h>
 
 enum { FIRST_WORD_S = 30, STALL_S = 2 };
-static const double look_every =
-    0.1; /* seconds between looks for silent ranks, at most */
+static const double look_every = 0.1; /* seconds between looks for silent ranks */
 
 double dispatcher_now(const struct dispatcher *d)
 {
@@ -224,6 +223,8 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
     struct flight f = {0};
     if (index >= 0)
         f = dispatcher_land(d, rank, m->slot, index);
+    if (f.again)
+        return dispatcher_take_again(d, &f, m, err);
     if (index < 0 || !is_welcome(d, &f, m->failure)) {
         dispatcher_notify(d, DISPATCHER_LATE_RESULT, m->trial, rank, NULL);
         return 0;
@@ -290,6 +291,8 @@ static int take_message(struct dispatcher *d, int rank, const struct message *m,
         return give_up(d, rank, *m->bye.reason ? m->bye.reason : "it left", err);
     case MESSAGE_CHECKPOINT:
         return dispatcher_take_checkpoint(d, rank, &m->checkpoint, err);
+    case MESSAGE_BEHIND:
+        return dispatcher_take_behind(d, rank, &m->behind, err);
     case MESSAGE_SUSPENDED:
         dispatcher_take_suspended(d, rank);
         return 0;

@@ -99,6 +99,7 @@ void dispatcher_describe(struct dispatcher *d, int most, struct text *out)
     double limit = suspicious(d);
     describe_start(d, out);
     dispatcher_describe_held(d, out);
+    dispatcher_describe_shared(d, out);
     size_t size = out->size;
     for (int rank = 1, lines = 0; rank < d->setup.wire->size && lines < most; rank++) {
         describe_worker(d, rank, out);

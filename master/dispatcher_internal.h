@@ -17,6 +17,7 @@ struct flight {
     double spent;   /* seconds of training before, that it goes on from */
     double counted; /* seconds of it that a saved state has brought into the hours */
     bool doubled;   /* its rank was silent: the trial is tried elsewhere as well */
+    bool again;     /* a step of shared weights that is made again: attempt 0, doubled */
 };
 
 struct dispatcher_slot {
@@ -25,6 +26,17 @@ struct dispatcher_slot {
     int rank, index; /* index: within its rank */
     struct dispatcher_slot *previous,
         *next; /* in the list of slots as full as this one */
+};
+
+/* Where the shared weights are trained. */
+struct dispatcher_shared {
+    int rank, slot;     /* rank 0: nowhere yet */
+    uint64_t next, end; /* steps among these trials are made again there; end 0: none */
+    uint64_t from;      /* the first of these steps */
+    bool waits;         /* for the trial `next`, a step that runs elsewhere */
+    int failures;       /* of them, in a row */
+    uint64_t behind;    /* trial for which weights were not there */
+    int behinds;        /* how often, in a row */
 };
 
 /* Slots of ranks that are ready, by how many flights they hold. */
@@ -67,6 +79,7 @@ struct dispatcher {
     double counted_sum;                       /* likewise of `counted` */
     double mean_seconds; /* of attempts, moving average; negative: none yet */
     struct forecast forecast;
+    struct dispatcher_shared shared;
     bool seen_state;        /* a trainer has saved the state of a trial */
     double end_at, span;    /* monotonic end of the session, INFINITY: none; its length */
     bool final, begun;      /* no session follows; a rank has been ready */
@@ -86,6 +99,27 @@ struct dispatcher {
     uint64_t results, failures;        /* of this session */
     char last_lost[MESSAGE_TEXT + 96]; /* which rank, and why */
 };
+
+/* dispatcher_shared.c. The slot for the next step, if it has room; another one than so
+ * far when that is gone, or `instead` (not NULL). */
+struct dispatcher_slot *dispatcher_holder(struct dispatcher *d, int depth,
+                                          struct dispatcher_slot *instead);
+/* Of a queued step and those that wait for another attempt, the one with the lowest id.
+ */
+uint64_t dispatcher_first_step(const struct dispatcher *d, uint64_t id);
+int dispatcher_take_behind(struct dispatcher *d, int rank, const struct message_behind *m,
+                           struct error *err);
+/* The result of a step that was made again. */
+int dispatcher_take_again(struct dispatcher *d, const struct flight *f,
+                          const struct message_result *m, struct error *err);
+/* Are steps made again? Meanwhile no trial on shared weights can be handed out. */
+bool dispatcher_catches_up(const struct dispatcher *d);
+/* Hand out such steps. Returns how many. */
+int dispatcher_catch_up(struct dispatcher *d, int depth, struct error *err);
+void dispatcher_describe_shared(const struct dispatcher *d, struct text *out);
+/* Tell a rank. attempt 0: a step that is made again. */
+int dispatcher_send_task(struct dispatcher *d, const struct trial *t,
+                         const struct dispatcher_slot *s, int attempt, struct error *err);
 
 double dispatcher_now(const struct dispatcher *d);
 double dispatcher_wall(const struct dispatcher *d);

@@ -130,7 +130,7 @@ static int cancel_in_slot(struct dispatcher *d, struct dispatcher_slot *s, uint6
                           struct error *err)
 {
     for (int i = 0; i < s->count; i++)
-        if (s->flights[i].trial == trial)
+        if (s->flights[i].trial == trial && !s->flights[i].again)
             return cancel_flight(d, s, i, err);
     return 0;
 }

@@ -100,8 +100,8 @@ int dispatcher_free_places(const struct dispatcher *d)
     return free_places > 0 ? free_places : 0;
 }
 
-static int send_task(struct dispatcher *d, const struct trial *t, int rank, int slot,
-                     int attempt, struct error *err)
+int dispatcher_send_task(struct dispatcher *d, const struct trial *t,
+                         const struct dispatcher_slot *s, int attempt, struct error *err)
 {
     json_t *json = space_to_json(engine_space(d->setup.engine), t->architecture);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -114,13 +114,14 @@ static int send_task(struct dispatcher *d, const struct trial *t, int rank, int 
         .task = {.trial = t->id,
                  .seed = t->seed,
                  .attempt = attempt,
-                 .slot = slot,
+                 .slot = s->index,
                  .kind = t->kind,
+                 .shared = t->shared,
                  .timeout = engine_config(d->setup.engine)->run.trial_timeout,
                  .spent = t->saved_seconds,
                  .architecture = text,
                  .hyperparameters = (char *)"{}"}};
-    int status = dispatcher_send(d, rank, &m, err);
+    int status = dispatcher_send(d, s->rank, &m, err);
     free(text);
     return status;
 }
@@ -147,7 +148,7 @@ static int hand_out_one(struct dispatcher *d, uint64_t id, struct dispatcher_slo
         return status;
     if (d->in_flight == 1 && d->results + d->failures == 0)
         dispatcher_notify(d, DISPATCHER_STARTED, id, s->rank, NULL);
-    return send_task(d, ledger_trial(d->ledger, id), s->rank, s->index, attempt, err);
+    return dispatcher_send_task(d, ledger_trial(d->ledger, id), s, attempt, err);
 }
 
 static const char *host_of(const struct dispatcher *d, int rank)
@@ -189,6 +190,16 @@ static bool is_patient(struct dispatcher *d, int rank)
     return others > 0 && now - d->deferred_since < patience;
 }
 
+/* A step of shared weights goes where they are, unless it failed there. */
+static struct dispatcher_slot *pair_step(struct dispatcher *d, int depth,
+                                         uint64_t *ret_id)
+{
+    *ret_id = dispatcher_first_step(d, *ret_id);
+    int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
+    bool there = failed > 0 && failed == d->shared.rank;
+    return dispatcher_holder(d, depth, there ? elsewhere(d, depth, failed) : NULL);
+}
+
 /* The next trial and its slot: a retry not where it failed, while something else can be
  * done there meanwhile or it need not wait for long. */
 static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *ret_id)
@@ -196,6 +207,11 @@ static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *r
     struct dispatcher_slot *s = dispatcher_roomiest(d, depth), *other;
     if (d->stopping || !s || !dispatcher_choose(d, false, ret_id))
         return NULL;
+    int kind = ledger_trial(d->ledger, *ret_id)->kind;
+    if (kind != TRIAL_TRAIN_CHILD && dispatcher_catches_up(d))
+        return NULL;
+    if (kind == TRIAL_TRAIN_SHARED)
+        return pair_step(d, depth, ret_id);
     int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
     if (!failed || strcmp(host_of(d, s->rank), host_of(d, failed)) != 0) {
         d->deferred_since = 0;
@@ -218,9 +234,11 @@ uint64_t dispatcher_deferred(const struct dispatcher *d)
 
 int dispatcher_hand_out(struct dispatcher *d, struct error *err)
 {
-    int handed = 0, depth = slot_depth(d);
+    int depth = slot_depth(d), handed = dispatcher_catch_up(d, depth, err);
     struct dispatcher_slot *s;
     uint64_t id;
+    if (handed < 0)
+        return handed;
     while ((s = pair(d, depth, &id))) {
         int status = hand_out_one(d, id, s, err);
         if (status != 0)

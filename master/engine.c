@@ -38,7 +38,8 @@ int engine_new(const struct config *config, bool observe, struct engine **ret,
         status = ledger_new(&e->ledger, err);
     if (status == 0 && !observe)
         status = engine_create_arm(e, ARM_SEARCH, config->search.strategy, err);
-    if (status == 0 && !observe && config->control.share > 0)
+    if (status == 0 && !observe && config->control.share > 0 &&
+        !e->ops[ARM_SEARCH]->shared)
         status = engine_create_arm(e, ARM_CONTROL, config->control.strategy, err);
     if (status != 0) {
         engine_free(e);
@@ -113,8 +114,8 @@ uint64_t engine_told(const struct engine *e)
 bool engine_settled(const struct engine *e)
 {
     uint64_t count = ledger_count(e->ledger);
-    return e->config.search.trials > 0 && count >= (uint64_t)e->config.search.trials &&
-           e->told == count;
+    int64_t budget = config_trials(&e->config);
+    return budget > 0 && count >= (uint64_t)budget && e->told == count;
 }
 
 enum trial_arm engine_arm(const struct config *config, uint64_t id)
@@ -169,6 +170,8 @@ static const char *engine_fixed_difference(const struct config *a, const struct 
         return "search.batch";
     if (memcmp(&a->search.controller, &b->search.controller, sizeof a->search.controller))
         return "search.controller";
+    if (memcmp(&a->search.shared, &b->search.shared, sizeof a->search.shared))
+        return "search.shared";
     if (a->search.duplicates != b->search.duplicates)
         return "search.duplicates";
     if (a->run.mode != b->run.mode)
@@ -206,11 +209,17 @@ int engine_change_config(struct engine *e, const struct config *config, struct e
     return status;
 }
 
+/* Whom to ask for trial `id`: a search with shared weights proposes both arms. */
+static enum trial_arm asked_arm(const struct engine *e, uint64_t id)
+{
+    return e->ops[ARM_SEARCH]->shared ? ARM_SEARCH : engine_arm(&e->config, id);
+}
+
 int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
                          enum engine_answer *ret_answer, struct error *err)
 {
-    enum trial_arm arm = engine_arm(&e->config, id);
-    struct proposal p;
+    enum trial_arm arm = asked_arm(e, id);
+    struct proposal p = {.kind = TRIAL_TRAIN_CHILD, .arm = (uint8_t)arm};
     enum search_answer answer;
     uint32_t random[4];
     int status = e->ops[arm]->ask(e->self[arm], id, &p, &answer, err);
@@ -224,8 +233,9 @@ int engine_make_proposal(struct engine *e, uint64_t id, struct trial *ret,
     rng_block(e->config.seed, RNG_TRIAL_SEED, id, 0, random);
     *ret = (struct trial){
         .id = id,
-        .kind = TRIAL_TRAIN_CHILD,
-        .arm = (uint8_t)arm,
+        .kind = p.kind,
+        .arm = p.arm,
+        .shared = p.shared,
         .worker = -1,
         .slot = -1,
         .seed = (random[0] | (uint64_t)random[1] << 32) >> 1,
@@ -255,7 +265,7 @@ double engine_work(const struct engine *e, const struct trial *t)
 bool engine_next_is_oblivious(const struct engine *e)
 {
     uint64_t id = ledger_count(e->ledger);
-    return e->ops[engine_arm(&e->config, id)]->oblivious;
+    return e->ops[asked_arm(e, id)]->oblivious;
 }
 
 int engine_propose(struct engine *e, double now, enum engine_answer *ret,
@@ -266,7 +276,7 @@ int engine_propose(struct engine *e, double now, enum engine_answer *ret,
     int status;
     *ret = ENGINE_DONE;
     if (e->config.search.trials > 0 && id >= (uint64_t)e->config.search.trials)
-        return 0;
+        return 0; /* with shared weights the strategy says when it is over */
     status = engine_make_proposal(e, id, &t, ret, err);
     if (status != 0 || *ret != ENGINE_PROPOSED)
         return status;
@@ -301,6 +311,44 @@ int engine_start(struct engine *e, uint64_t id, int worker, int slot, double now
     return 0;
 }
 
+/* A step of the shared weights has a loss, and no reward. */
+static void engine_judge_step(struct record_finished *r)
+{
+    const struct ledger_result *result = &r->result;
+    if (result->epoch_count == 0 ||
+        !isfinite(result->epochs[result->epoch_count - 1].train_loss)) {
+        r->result.failure = FAILURE_NAN;
+        r->result.reason = "the loss of the step is not a finite number";
+    }
+}
+
+/* Fills the reward in, or turns what is none into a failure. */
+static void engine_judge(const struct engine *e, const struct trial *t,
+                         struct record_finished *r)
+{
+    if (r->result.failure != FAILURE_NONE)
+        return;
+    if (t->kind == TRIAL_TRAIN_SHARED) {
+        engine_judge_step(r);
+        return;
+    }
+    r->result.val_accuracy =
+        reward_metric(&e->config.reward, r->result.epochs, r->result.epoch_count);
+    r->reward = reward_value(&e->config.reward, r->result.val_accuracy);
+    if (!isfinite(r->reward)) {
+        r->result.failure = FAILURE_NAN;
+        r->result.reason = "the reward is not a finite number";
+    }
+}
+
+/* The shared weights have left out a step without a loss: it is not made twice. */
+static bool engine_tries_again(const struct engine *e, const struct trial *t, int failure)
+{
+    if (t->kind == TRIAL_TRAIN_SHARED && failure == FAILURE_NAN)
+        return false;
+    return failure != FAILURE_NONE && t->attempts <= (unsigned)e->config.run.retries;
+}
+
 int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
                   const struct ledger_result *result, struct error *err)
 {
@@ -312,18 +360,9 @@ int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
                                 .reward = NAN,
                                 .result = *result};
     int status;
-    if (r.result.failure == FAILURE_NONE) {
-        r.result.val_accuracy =
-            reward_metric(&e->config.reward, result->epochs, result->epoch_count);
-        r.reward = reward_value(&e->config.reward, r.result.val_accuracy);
-        if (!isfinite(r.reward)) {
-            r.result.failure = FAILURE_NAN;
-            r.result.reason = "the reward is not a finite number";
-        }
-    }
-    bool again = r.result.failure != FAILURE_NONE &&
-                 t->attempts <= (unsigned)e->config.run.retries;
-    if (r.result.failure != FAILURE_NONE && !again)
+    engine_judge(e, t, &r);
+    bool again = engine_tries_again(e, t, r.result.failure);
+    if (r.result.failure != FAILURE_NONE && !again && t->kind != TRIAL_TRAIN_SHARED)
         r.reward = e->config.run.on_failure == ON_FAILURE_REWARD_0 ? 0 : NAN;
     bytes_clear(&e->scratch);
     record_encode_finished(&r, &e->scratch);

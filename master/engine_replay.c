@@ -57,7 +57,7 @@ int engine_apply_proposed(struct engine *e, struct trial *t, struct error *err)
 {
     const struct trial *original = NULL;
     int status;
-    if (e->config.search.duplicates == DUPLICATES_ANSWER)
+    if (e->config.search.duplicates == DUPLICATES_ANSWER && t->kind == TRIAL_TRAIN_CHILD)
         original = ledger_find(e->ledger, (enum trial_arm)t->arm, t->hash);
     t->same_as = original ? (int64_t)original->id : -1;
     t->state = original ? TRIAL_WAITING : TRIAL_QUEUED;
@@ -196,7 +196,9 @@ int engine_apply_told(struct engine *e, uint64_t id, struct error *err)
     const struct trial *t = ledger_trial(e->ledger, id);
     ledger_set_told(e->ledger, id);
     e->told++;
-    return e->self[t->arm] ? e->ops[t->arm]->tell(e->self[t->arm], t, err) : 0;
+    bool both = e->ops[ARM_SEARCH] && e->ops[ARM_SEARCH]->shared;
+    int arm = both ? ARM_SEARCH : t->arm;
+    return e->self[arm] ? e->ops[arm]->tell(e->self[arm], t, err) : 0;
 }
 
 /* In ascending order: what is put in front of the queue keeps the order of putting. */

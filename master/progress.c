@@ -11,8 +11,8 @@
 
 void progress_init(struct progress *p, const struct config *config, double now)
 {
-    *p = (struct progress){.total = (uint64_t)config->search.trials, .started = now,
-                           .until = INFINITY};
+    *p = (struct progress){
+        .total = (uint64_t)config_trials(config), .started = now, .until = INFINITY};
     p->lower_is_better = reward_lower_is_better(&config->reward);
     for (int arm = 0; arm < ARM_COUNT; arm++)
         p->arms[arm].best = NAN;
@@ -23,7 +23,7 @@ void progress_note(struct progress *p, const struct trial *t)
     struct progress_arm *arm = &p->arms[t->arm];
     double v = t->val_accuracy;
     p->over++;
-    if (t->state == TRIAL_FAILED || !isfinite(v))
+    if (t->state == TRIAL_FAILED || !isfinite(v) || !trial_is_evaluation(t))
         return;
     arm->recent[arm->results++ % PROGRESS_RECENT] = v;
     bool better = p->lower_is_better ? v < arm->best : v > arm->best;

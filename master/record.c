@@ -74,6 +74,10 @@ void record_encode_proposed(const struct trial *t, struct bytes *out)
     bytes_put_f64(out, t->log_probability);
     bytes_put_f64(out, t->proposed_at);
     architecture_encode(t->architecture, out);
+    if (t->kind == TRIAL_TRAIN_CHILD)
+        return;
+    bytes_put_u64(out, t->shared.step);
+    bytes_put_u32(out, (uint32_t)t->shared.part);
 }
 
 static void proposed_fields(struct bytes_reader *in, struct trial *t,
@@ -92,6 +96,10 @@ static void proposed_fields(struct bytes_reader *in, struct trial *t,
     t->log_probability = bytes_get_f64(in);
     t->proposed_at = bytes_get_f64(in);
     architecture_decode(in, a);
+    if (t->kind == TRIAL_TRAIN_CHILD)
+        return;
+    t->shared.step = bytes_get_u64(in);
+    t->shared.part = (int32_t)bytes_get_u32(in);
 }
 
 int record_decode_proposed(struct bytes_reader *in, struct trial *ret, struct error *err)
@@ -108,7 +116,7 @@ int record_decode_proposed(struct bytes_reader *in, struct trial *ret, struct er
     proposed_fields(in, &t, &a);
     int status = decode_end(in, "proposed", err);
     if (status == 0 &&
-        (t.kind > TRIAL_TRAIN_CHILD || t.arm >= ARM_COUNT || t.state > TRIAL_SAVED))
+        (t.kind >= TRIAL_KIND_COUNT || t.arm >= ARM_COUNT || t.state > TRIAL_SAVED))
         status = decode_error(err, "proposed", "has an unknown kind, arm or state");
     if (status == 0 && !(t.architecture = architecture_pack(&a)))
         status = error_set(err, ERROR_SYSTEM, "journal: out of memory");

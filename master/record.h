@@ -57,7 +57,8 @@ struct record_checkpoint {
 void record_encode_session(const struct record_session *r, struct bytes *out);
 int record_decode_session(struct bytes_reader *in, struct record_session *ret,
                           struct error *err);
-/* Everything of a trial but its results. decode allocates ret->architecture (caller's). */
+/* Everything of a trial but its results; step and part of one with shared weights are
+ * fields that older records lack. decode allocates ret->architecture (caller's). */
 void record_encode_proposed(const struct trial *t, struct bytes *out);
 int record_decode_proposed(struct bytes_reader *in, struct trial *ret, struct error *err);
 void record_encode_started(const struct record_started *r, struct bytes *out);

@@ -10,14 +10,15 @@
  *               epochs, val_accuracy, reward, seconds, worker, slot, policy_version,
  *               params, flops, arm, arm_index, attempts, failure, kind, seed, same_as,
  *               hash_low, hash_high, log_probability, proposed_at, finished_at, reason
- *               (string), kernels (string of TRIAL_KERNELS bytes)
+ *               (string), kernels (string of TRIAL_KERNELS bytes), saved_epochs,
+ *               saved_seconds, step and part (of shared weights, common/trial.h)
  *   /curves     one row an epoch: trial, epoch (from 1), train_loss, train_accuracy,
  *               val_loss, val_accuracy, lr, seconds; in the order of the trials
  *   /hours      attributes of struct ledger_hours
  *   /in_flight  ids of trials that were queued, running or waiting
- *   /rng        attributes: algorithm, key; streams are keyed by purpose and trial, so the
- *               position is the number of trials
- *   every array of the state bag under its own name (/controller/..., /optimizer/...)
+ *   /rng        attributes: algorithm, key; streams are keyed by purpose and trial, so
+ * the position is the number of trials every array of the state bag under its own name
+ * (/controller/..., /optimizer/...)
  *
  * Enumerations are HDF5 enums, so tools show names. Datasets carry fletcher32 checksums;
  * the HDF5 user block (512 bytes that HDF5 tools skip) signs the whole file: a file that
@@ -36,7 +37,7 @@
 #include "master/ledger.h"
 
 /* 2: column kernels of /trials, attribute kernels of /meta. Older ones are read. */
-enum { STORE_VERSION = 3 };
+enum { STORE_VERSION = 4 };
 
 struct snapshot {
     struct config config;

@@ -46,12 +46,17 @@ static void put_trial(const struct trial *t, const struct store_digest_kernels *
     bytes_put_u8(out, t->state);
     bytes_put_u8(out, t->arm);
     bytes_put_u8(out, (uint8_t)find_kernels(kernels, t->kernels));
+    bytes_put_u8(out, t->kind);
     bytes_put_u32(out, (uint32_t)(t->same_as + 1));
     bytes_put_f64(out, t->val_accuracy);
     bytes_put_f64(out, t->seconds);
     bytes_put_f64(out, t->finished_at);
     bytes_put_u64(out, t->hash.low);
     bytes_put_u64(out, t->hash.high);
+    if (t->kind != TRIAL_TRAIN_CHILD) {
+        bytes_put_u64(out, t->shared.step);
+        bytes_put_u32(out, (uint32_t)t->shared.part);
+    }
     if (!store_digest_in_flight(t->state))
         return;
     bytes_put_u16(out, t->attempts);

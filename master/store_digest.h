@@ -25,7 +25,7 @@
 #include "master/store.h"
 #include "master/store_file.h"
 
-enum { STORE_DIGEST_VERSION = 2 };
+enum { STORE_DIGEST_VERSION = 3 };
 
 /* Write that of a snapshot to folder DIR, in place of the last one. mark: that of the
  * snapshot's file. Blocking. On failure none is left that could be taken for it. */

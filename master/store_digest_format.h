@@ -12,7 +12,7 @@
 enum {
     STORE_DIGEST_MAGIC_SIZE = 8,
     STORE_DIGEST_KERNELS = 255, /* names at most */
-    STORE_DIGEST_ROW = 47,      /* bytes of a trial at least */
+    STORE_DIGEST_ROW = 48,      /* bytes of a trial at least */
     STORE_DIGEST_SUM = 16,
     STORE_DIGEST_CONFIG = 1 << 20
 };

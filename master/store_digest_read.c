@@ -92,12 +92,17 @@ static int get_trial(struct bytes_reader *in, const struct store_digest_kernels 
     t.state = bytes_get_u8(in);
     t.arm = bytes_get_u8(in);
     unsigned number = bytes_get_u8(in);
+    t.kind = bytes_get_u8(in);
     t.same_as = (int64_t)bytes_get_u32(in) - 1;
     t.val_accuracy = bytes_get_f64(in);
     t.seconds = bytes_get_f64(in);
     t.finished_at = bytes_get_f64(in);
     t.hash.low = bytes_get_u64(in);
     t.hash.high = bytes_get_u64(in);
+    if (t.kind != TRIAL_TRAIN_CHILD) {
+        t.shared.step = bytes_get_u64(in);
+        t.shared.part = (int32_t)bytes_get_u32(in);
+    }
     if (store_digest_in_flight(t.state)) {
         t.attempts = bytes_get_u16(in);
         t.worker = (int32_t)bytes_get_u32(in);
@@ -105,7 +110,7 @@ static int get_trial(struct bytes_reader *in, const struct store_digest_kernels 
         t.saved_epochs = bytes_get_u32(in);
         t.saved_seconds = fmax(0, bytes_get_f64(in));
     }
-    if (in->failed || number > kernels->count)
+    if (in->failed || number > kernels->count || t.kind >= TRIAL_KIND_COUNT)
         return damaged(err);
     if (number > 0)
         memcpy(t.kernels, kernels->names[number - 1], sizeof t.kernels);

@@ -90,7 +90,8 @@ static struct trial row_trial(const struct store_trial_row *row)
                       .proposed_at = row->proposed_at,
                       .finished_at = row->finished_at,
                       .saved_seconds = row->saved_seconds > 0 ? row->saved_seconds : 0,
-                      .saved_epochs = row->saved_epochs};
+                      .saved_epochs = row->saved_epochs,
+                      .shared = {.step = row->step, .part = row->part}};
     snprintf(t.kernels, sizeof t.kernels, "%.*s", TRIAL_KERNELS - 1, row->kernels);
     return t;
 }
@@ -100,7 +101,7 @@ static int read_trial(const struct store_trial_row *row, struct store_rows *curv
 {
     struct trial t = row_trial(row);
     int status = 0;
-    if (row->kind > TRIAL_TRAIN_CHILD || row->failure > FAILURE_START)
+    if (row->kind >= TRIAL_KIND_COUNT || row->failure > FAILURE_START)
         status = trial_error(err, row, "has an unknown kind or failure");
     if (status == 0)
         status = read_architecture(row, &t, err);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/trial.h"
+#include "master/store.h"
 #include "master/store_hdf5.h"
 #include "master/store_plist.h"
 
@@ -54,6 +55,8 @@ static const struct store_column trial_columns[] = {
     COLUMN_SINCE(store_trial_row, kernels, COLUMN_KERNELS, 2),
     COLUMN_SINCE(store_trial_row, saved_epochs, COLUMN_U32, 3),
     COLUMN_SINCE(store_trial_row, saved_seconds, COLUMN_F64, 3),
+    COLUMN_SINCE(store_trial_row, step, COLUMN_U64, 4),
+    COLUMN_SINCE(store_trial_row, part, COLUMN_I32, 4),
     {NULL, COLUMN_U16, 0, 0}};
 
 static const struct store_column curve_columns[] = {
@@ -72,11 +75,6 @@ const struct store_table store_table_trials = {"trials", sizeof(struct store_tri
 const struct store_table store_table_curves = {"curves", sizeof(struct store_curve_row),
                                                curve_columns};
 
-static const char *kind_name(int kind)
-{
-    return "train_child";
-}
-
 static hid_t make_enum(const char *(*name)(int), int count)
 {
     hid_t type = H5Tenum_create(H5T_STD_U8LE);
@@ -88,9 +86,9 @@ static hid_t make_enum(const char *(*name)(int), int count)
     return type;
 }
 
-/* Type of a column in the file, and in the memory of a little-endian machine. Caller
- * closes. */
-static hid_t column_type(enum store_column_type type)
+/* Type of a column in the file of this version, and in the memory of a little-endian
+ * machine. Caller closes. */
+static hid_t column_type(enum store_column_type type, unsigned version)
 {
     switch (type) {
     case COLUMN_U16:
@@ -114,7 +112,7 @@ static hid_t column_type(enum store_column_type type)
     case COLUMN_FAILURE:
         return make_enum(trial_failure_name, FAILURE_START + 1);
     case COLUMN_KIND:
-        return make_enum(kind_name, TRIAL_TRAIN_CHILD + 1);
+        return make_enum(trial_kind_name, version < 4 ? 1 : TRIAL_KIND_COUNT);
     case COLUMN_TOKENS:
         return H5Tvlen_create(H5T_STD_U16LE);
     case COLUMN_TEXT:
@@ -130,7 +128,7 @@ static hid_t row_type(const struct store_table *table)
 {
     hid_t row = H5Tcreate(H5T_COMPOUND, table->row_size);
     for (const struct store_column *c = table->columns; row >= 0 && c->name; c++) {
-        hid_t type = column_type(c->type);
+        hid_t type = column_type(c->type, STORE_VERSION);
         int result = type < 0 ? -1 : H5Tinsert(row, c->name, c->offset, type);
         if (type >= 0)
             H5Tclose(type);
@@ -142,11 +140,11 @@ static hid_t row_type(const struct store_table *table)
     return row;
 }
 
-static bool column_matches(hid_t row, const struct store_column *c)
+static bool column_matches(hid_t row, const struct store_column *c, unsigned version)
 {
     int at = H5Tget_member_index(row, c->name);
     hid_t found = at < 0 ? -1 : H5Tget_member_type(row, (unsigned)at);
-    hid_t type = column_type(c->type), base = -1;
+    hid_t type = column_type(c->type, version), base = -1;
     bool matches = false;
     if (found < 0 || type < 0)
         matches = false;
@@ -177,7 +175,7 @@ static int check_columns(hid_t set, const struct store_table *table, unsigned ve
         if (c->since > version)
             continue;
         count++;
-        if (!column_matches(row, c))
+        if (!column_matches(row, c, version))
             status = error_set(err, ERROR_CORRUPT,
                                "'/%s' lacks column '%s' or has it with another type",
                                table->name, c->name);

@@ -48,6 +48,8 @@ struct store_trial_row {
     char kernels[TRIAL_KERNELS];
     double saved_seconds;
     uint32_t saved_epochs;
+    int32_t part;
+    uint64_t step;
 };
 struct store_curve_row {
     uint64_t trial;

@@ -68,7 +68,9 @@ static void fill_trial(struct store_trial_row *row, const struct trial *t)
         .state = t->state,
         .arm = t->arm,
         .failure = t->failure,
-        .kind = t->kind};
+        .kind = t->kind,
+        .step = t->shared.step,
+        .part = t->shared.part};
     memcpy(row->kernels, t->kernels, sizeof row->kernels);
 }
 

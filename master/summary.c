@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "master/analysis/comparison.h"
+#include "master/analysis/evaluations.h"
 #include "master/reward.h"
 
 static bool better(const struct config *c, const struct trial *a, const struct trial *b)
@@ -28,13 +29,15 @@ int summary_top(struct engine *e, int most, uint64_t *ids)
 {
     struct ledger *l = engine_ledger(e);
     const struct config *c = engine_config(e);
+    struct evaluations evaluations = evaluations_find(l, c);
     int count = 0;
     while (count < most) {
         const struct trial *best = NULL;
         for (uint64_t id = 0; id < ledger_count(l); id++) {
             const struct trial *t = ledger_trial(l, id);
             if (t->state == TRIAL_DONE && isfinite(t->val_accuracy) &&
-                (!best || better(c, t, best)) && !seen_before(l, ids, count, t))
+                evaluations_is_final(&evaluations, t) && (!best || better(c, t, best)) &&
+                !seen_before(l, ids, count, t))
                 best = t;
         }
         if (!best)
@@ -136,6 +139,15 @@ static json_t *curve_json(const struct trial *t)
     return curve;
 }
 
+static void put_kind(json_t *o, const struct trial *t)
+{
+    json_object_set_new(o, "kind", json_string(trial_kind_name(t->kind)));
+    if (t->kind == TRIAL_TRAIN_CHILD)
+        return;
+    json_object_set_new(o, "step", json_integer((json_int_t)t->shared.step));
+    json_object_set_new(o, "part", json_integer(t->shared.part));
+}
+
 json_t *summary_trial_json(const struct space *space, const struct trial *t)
 {
     json_t *o = json_object();
@@ -144,6 +156,7 @@ json_t *summary_trial_json(const struct space *space, const struct trial *t)
     json_object_set_new(o, "trial", json_integer((json_int_t)t->id));
     json_object_set_new(o, "arm", json_string(trial_arm_name(t->arm)));
     json_object_set_new(o, "state", json_string(trial_state_name(t->state)));
+    put_kind(o, t);
     json_object_set_new(o, "metric", real_or_null(t->val_accuracy));
     json_object_set_new(o, "reward", real_or_null(t->reward));
     json_object_set_new(o, "seconds", real_or_null(t->seconds));

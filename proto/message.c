@@ -19,9 +19,9 @@ const char *message_name(int type)
         [MESSAGE_RESULT] = "RESULT",       [MESSAGE_HEARTBEAT] = "HEARTBEAT",
         [MESSAGE_STOP] = "STOP",           [MESSAGE_BYE] = "BYE",
         [MESSAGE_SUSPEND] = "SUSPEND",     [MESSAGE_CHECKPOINT] = "CHECKPOINT",
-        [MESSAGE_SUSPENDED] = "SUSPENDED",
+        [MESSAGE_SUSPENDED] = "SUSPENDED", [MESSAGE_BEHIND] = "BEHIND",
     };
-    if (type < MESSAGE_HELLO || type > MESSAGE_SUSPENDED)
+    if (type < MESSAGE_HELLO || type > MESSAGE_BEHIND)
         return "unknown";
     return names[type];
 }
@@ -104,6 +104,12 @@ static void put_welcome(struct bytes *out, const struct message_welcome *w)
     }
 }
 
+static void put_shared(struct bytes *out, const struct trial_shared *s)
+{
+    bytes_put_u64(out, s->step);
+    put_i32(out, s->part);
+}
+
 static void put_task(struct bytes *out, const struct message_task *t)
 {
     bytes_put_u64(out, t->trial);
@@ -111,6 +117,7 @@ static void put_task(struct bytes *out, const struct message_task *t)
     put_i32(out, t->attempt);
     put_i32(out, t->slot);
     bytes_put_u8(out, t->kind);
+    put_shared(out, &t->shared);
     bytes_put_f64(out, t->timeout);
     bytes_put_f64(out, t->spent);
     put_text(out, t->architecture, MESSAGE_MAX_JSON);
@@ -157,6 +164,14 @@ static void put_checkpoint(struct bytes *out, const struct message_checkpoint *c
     put_cut_text(out, c->reason, sizeof c->reason - 1);
 }
 
+static void put_behind(struct bytes *out, const struct message_behind *b)
+{
+    bytes_put_u64(out, b->trial);
+    put_i32(out, b->attempt);
+    put_i32(out, b->slot);
+    put_shared(out, &b->at);
+}
+
 static void put_payload(struct bytes *out, const struct message *m)
 {
     switch (m->type) {
@@ -191,6 +206,9 @@ static void put_payload(struct bytes *out, const struct message *m)
         break;
     case MESSAGE_CHECKPOINT:
         put_checkpoint(out, &m->checkpoint);
+        break;
+    case MESSAGE_BEHIND:
+        put_behind(out, &m->behind);
         break;
     case MESSAGE_READY:
     case MESSAGE_SUSPEND:

@@ -14,6 +14,8 @@
  *   agent  -> master  RESULT     an attempt is over, one way or another
  *   agent  -> master  HEARTBEAT  every run.heartbeat seconds
  *   master -> agent   HEARTBEAT  likewise, so that agents notice a dead master
+ *   agent  -> master  BEHIND     an attempt on shared weights is over without a result,
+ *                                for those of its trainer are of another step
  *   agent  -> master  CHECKPOINT what became of the state of a trial; when it is
  *                                "suspended", the attempt is over and no RESULT follows
  *   master -> agent   SUSPEND    STOP is near: have running trials saved where trainers
@@ -32,7 +34,7 @@
 #include "common/trial.h"
 
 enum {
-    MESSAGE_VERSION = 3,
+    MESSAGE_VERSION = 4,
     MESSAGE_HEADER = 12, /* bytes of a frame before its payload */
     MESSAGE_MAX_SLOTS = 1024,
     MESSAGE_TEXT = 256,
@@ -53,7 +55,8 @@ enum message_type {
     MESSAGE_BYE,
     MESSAGE_SUSPEND,
     MESSAGE_CHECKPOINT,
-    MESSAGE_SUSPENDED
+    MESSAGE_SUSPENDED,
+    MESSAGE_BEHIND
 };
 
 struct message_hello {
@@ -85,6 +88,7 @@ struct message_task {
     uint64_t trial, seed;
     int32_t attempt, slot;
     uint8_t kind;
+    struct trial_shared shared; /* zeros of TRAIN_CHILD */
     double timeout;        /* seconds */
     double spent; /* training time behind the state of it that was saved; 0: none */
     char *architecture;    /* JSON, see space_to_json; owned after decode */
@@ -118,6 +122,12 @@ struct message_checkpoint {
     char reason[MESSAGE_TEXT]; /* refused: why; else "" */
 };
 
+struct message_behind {
+    uint64_t trial;
+    int32_t attempt, slot;
+    struct trial_shared at; /* steps made; architectures of the next one taken */
+};
+
 struct message_heartbeat {
     int32_t busy_slots;
     int32_t slot_count;
@@ -133,6 +143,7 @@ struct message {
         struct message_result result;
         struct message_heartbeat heartbeat;
         struct message_checkpoint checkpoint;
+        struct message_behind behind;
         struct {
             uint64_t trial;
             int32_t attempt;

@@ -166,6 +166,12 @@ static double get_seconds(struct decoder *d, const char *field)
     return d->failed ? 0 : v;
 }
 
+static void get_shared(struct decoder *d, struct trial_shared *s)
+{
+    s->step = bytes_get_u64(&d->in);
+    s->part = get_i32(d, "part", -1, INT32_MAX);
+}
+
 static void get_task(struct decoder *d, struct message_task *t)
 {
     t->trial = get_trial(d);
@@ -173,7 +179,8 @@ static void get_task(struct decoder *d, struct message_task *t)
     t->attempt = get_attempt(d);
     t->slot = get_slot(d);
     t->kind = (uint8_t)within(d, "kind", bytes_get_u8(&d->in), TRIAL_TRAIN_CHILD,
-                              TRIAL_TRAIN_CHILD);
+                              TRIAL_KIND_COUNT - 1);
+    get_shared(d, &t->shared);
     t->timeout = get_seconds(d, "timeout");
     t->spent = get_seconds(d, "spent");
     t->architecture = get_text_dup(d, "architecture", MESSAGE_MAX_JSON);
@@ -220,6 +227,14 @@ static void get_checkpoint(struct decoder *d, struct message_checkpoint *c)
     get_text(d, "reason", c->reason, sizeof c->reason);
 }
 
+static void get_behind(struct decoder *d, struct message_behind *b)
+{
+    b->trial = get_trial(d);
+    b->attempt = get_attempt(d);
+    b->slot = get_slot(d);
+    get_shared(d, &b->at);
+}
+
 static void get_payload(struct decoder *d, struct message *m)
 {
     switch (m->type) {
@@ -256,6 +271,9 @@ static void get_payload(struct decoder *d, struct message *m)
     case MESSAGE_CHECKPOINT:
         get_checkpoint(d, &m->checkpoint);
         break;
+    case MESSAGE_BEHIND:
+        get_behind(d, &m->behind);
+        break;
     case MESSAGE_READY:
     case MESSAGE_SUSPEND:
     case MESSAGE_SUSPENDED:
@@ -280,7 +298,7 @@ static int open_frame(struct bytes_reader *in, struct decoder *d)
                          "message: version %u, this program speaks version %d: all ranks "
                          "must run the same archway",
                          version, MESSAGE_VERSION);
-    if (type < MESSAGE_HELLO || type > MESSAGE_SUSPENDED)
+    if (type < MESSAGE_HELLO || type > MESSAGE_BEHIND)
         return error_set(d->err, ERROR_PEER, "message: unknown type %u", type);
     d->message = message_name((int)type);
     if (size > WIRE_MAX_MESSAGE || size > bytes_left(in))

@@ -30,13 +30,15 @@ enum field {
     FIELD_REASON,
     FIELD_KERNELS,
     FIELD_CHECKPOINTS,
+    FIELD_STEP,
+    FIELD_PART,
     FIELD_COUNT
 };
 
 static const char *const field_names[FIELD_COUNT] = {
     "type",    "protocol", "name",    "version",     "queue",  "trial",
     "attempt", "epoch",    "metrics", "seconds",     "status", "params",
-    "flops",   "reason",   "kernels", "checkpoints",
+    "flops",   "reason",   "kernels", "checkpoints", "step",   "part",
 };
 
 enum { QUEUE_MAX = 1024, EXCERPT = 60 };
@@ -362,6 +364,18 @@ static int get_checkpoint(const struct line *l, struct trainer_line *ret)
     return rc;
 }
 
+static int get_behind(const struct line *l, struct trainer_line *ret)
+{
+    int64_t step = 0, part = 0;
+    int rc = get_trial(l, ret);
+    if (rc == 0)
+        rc = get_integer(l, FIELD_STEP, 0, INT64_MAX, &step);
+    if (rc == 0)
+        rc = get_integer(l, FIELD_PART, 0, INT32_MAX, &part);
+    ret->at = (struct trial_shared){.step = (uint64_t)step, .part = (int32_t)part};
+    return rc;
+}
+
 static int get_line(struct line *l, const char *metric, struct trainer_line *ret)
 {
     char type[32] = "";
@@ -388,9 +402,13 @@ static int get_line(struct line *l, const char *metric, struct trainer_line *ret
         ret->type = TRAINER_CHECKPOINT;
         return get_checkpoint(l, ret);
     }
+    if (strcmp(type, "behind") == 0) {
+        ret->type = TRAINER_BEHIND;
+        return get_behind(l, ret);
+    }
     return error_set(l->err, ERROR_PEER,
-                     "the line's type is \"%s\", allowed are ready, progress, result and "
-                     "checkpoint",
+                     "the line's type is \"%s\", allowed are ready, progress, result, "
+                     "checkpoint and behind",
                      type);
 }
 
@@ -400,6 +418,7 @@ static void line_init(struct trainer_line *t)
     t->attempt = t->queue = 0;
     t->name[0] = t->kernels[0] = t->reason[0] = '\0';
     t->epoch = 0;
+    t->at = (struct trial_shared){0};
     t->values = (struct trial_epoch){NAN, NAN, NAN, NAN, NAN, NAN};
     t->has_metrics = t->failed = t->not_finite = t->checkpoints = t->checkpoint = 0;
     t->seconds = t->params = t->flops = NAN;

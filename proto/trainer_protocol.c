@@ -18,29 +18,47 @@ static char *take_text(struct bytes *b)
     return (char *)b->data;
 }
 
-char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
-                          const char *architecture_json, const char *hyperparameters_json,
-                          const struct trainer_checkpoint *checkpoint)
+static const char *or_empty(const char *json)
+{
+    return json && *json ? json : "{}";
+}
+
+static void put_shared(struct bytes *b, const struct trainer_task *t)
+{
+    json_put_raw(b, ",\"kind\":");
+    json_put_string(b, trial_kind_name(t->kind));
+    json_put_raw(b, ",\"step\":");
+    json_put_integer(b, (int64_t)t->shared.step);
+    json_put_raw(b, ",\"part\":");
+    json_put_integer(b, t->shared.part);
+}
+
+static void put_checkpoint(struct bytes *b, const struct trainer_checkpoint *c)
+{
+    json_put_raw(b, ",\"checkpoint\":");
+    json_put_string(b, c->path);
+    json_put_raw(b, ",\"checkpoint_every\":");
+    json_put_double(b, c->every);
+}
+
+char *trainer_encode_task(const struct trainer_task *t)
 {
     struct bytes b;
     bytes_init(&b);
     json_put_raw(&b, "{\"type\":\"task\",\"trial\":");
-    json_put_integer(&b, (int64_t)trial);
+    json_put_integer(&b, (int64_t)t->trial);
     json_put_raw(&b, ",\"attempt\":");
-    json_put_integer(&b, attempt);
+    json_put_integer(&b, t->attempt);
     json_put_raw(&b, ",\"seed\":");
-    json_put_integer(&b, (int64_t)(seed & INT64_MAX));
+    json_put_integer(&b, (int64_t)(t->seed & INT64_MAX));
     json_put_raw(&b, ",\"architecture\":");
-    json_put_raw(&b, architecture_json && *architecture_json ? architecture_json : "{}");
+    json_put_raw(&b, or_empty(t->architecture));
     json_put_raw(&b, ",\"hyperparameters\":");
-    json_put_raw(&b, hyperparameters_json && *hyperparameters_json ? hyperparameters_json
-                                                                   : "{}");
-    if (checkpoint && checkpoint->path) {
-        json_put_raw(&b, ",\"checkpoint\":");
-        json_put_string(&b, checkpoint->path);
-        json_put_raw(&b, ",\"checkpoint_every\":");
-        json_put_double(&b, checkpoint->every);
-    }
+    json_put_raw(&b, or_empty(t->hyperparameters));
+    if (t->kind != TRIAL_TRAIN_CHILD)
+        put_shared(&b, t);
+    if (t->checkpoint.path)
+        put_checkpoint(&b, &t->checkpoint);
     json_put_raw(&b, "}");
     return take_text(&b);
 }

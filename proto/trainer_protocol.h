@@ -12,6 +12,11 @@
  *      "checkpoint":PATH,"checkpoint_every":S
  *         where the trial's state is kept. A file that is there already continues the
  *         trial, whichever attempt left it
+ *         and, in a search with shared weights:
+ *      "kind":"train_shared" | "eval_shared","step":S,"part":P
+ *         train_shared: take the shared weights, after S steps, through this
+ * architecture, the P-th of step S; eval_shared: score it with the weights after S steps,
+ * on window P of the validation data, or, P below 0, on all of it
  *     {"type":"checkpoint","trial":ID,"attempt":N}
  *         the run stops: save the state and end this attempt without a result
  *     {"type":"cancel","trial":ID,"attempt":N}
@@ -23,6 +28,9 @@
  *         gives the same bits; absent: not known
  *         queue: tasks it can be sent ahead of the running one, 0 when absent
  *         checkpoints: it can save the state of a trial, and continue from it
+ *     {"type":"behind","trial":ID,"attempt":N,"step":S,"part":P}
+ *         answers a task with shared weights: those of this trainer have made S steps and
+ *         taken P architectures of the next, which is not what the task needs
  *     {"type":"progress","trial":ID,"attempt":N,"epoch":E,"metrics":{"train_loss":...,
  *      "train_accuracy":...,"val_loss":...,"val_accuracy":...,"lr":...},"seconds":S}
  *     {"type":"result","trial":ID,"attempt":N,"status":"ok","metrics":{...},
@@ -64,7 +72,8 @@ enum trainer_line_type {
     TRAINER_READY,
     TRAINER_PROGRESS,
     TRAINER_RESULT,
-    TRAINER_CHECKPOINT
+    TRAINER_CHECKPOINT,
+    TRAINER_BEHIND
 };
 
 /* A decoded line of a trainer. */
@@ -77,6 +86,7 @@ struct trainer_line {
     char kernels[TRIAL_KERNELS]; /* ready; "": not said */
     int checkpoints;             /* ready: it can save states */
     int checkpoint;              /* checkpoint: enum trial_checkpoint */
+    struct trial_shared at;      /* behind */
     uint32_t epoch;              /* progress; checkpoint: epochs that are over */
     struct trial_epoch values;   /* progress; result: last values when it has metrics */
     int has_metrics;             /* progress, result: at least one value of `values` */
@@ -89,14 +99,22 @@ struct trainer_line {
 
 /* Lines for a trainer, without the newline. Caller frees; NULL when memory is gone. The JSON
  * texts must be on one line; NULL and "" count as {}. */
-char *trainer_encode_hello(const struct config *config, int slot, const char *cache);
+/* pool: folder of the states of shared weights; NULL: the search has none. */
+char *trainer_encode_hello(const struct config *config, int slot, const char *cache,
+                           const char *pool);
 struct trainer_checkpoint {
     const char *path; /* NULL: none */
     double every;     /* seconds between two states that are saved unasked; 0: never */
 };
-char *trainer_encode_task(uint64_t trial, int attempt, uint64_t seed,
-                          const char *architecture_json, const char *hyperparameters_json,
-                          const struct trainer_checkpoint *checkpoint);
+struct trainer_task {
+    uint64_t trial, seed;
+    int attempt;
+    uint8_t kind; /* enum trial_kind */
+    struct trial_shared shared;
+    const char *architecture, *hyperparameters; /* JSON */
+    struct trainer_checkpoint checkpoint;
+};
+char *trainer_encode_task(const struct trainer_task *task);
 char *trainer_encode_checkpoint(uint64_t trial, int attempt);
 char *trainer_encode_cancel(uint64_t trial, int attempt);
 char *trainer_encode_stop(void);

@@ -78,6 +78,34 @@ static int get_resources(const json_t *line, struct config *config, struct error
     return rc;
 }
 
+/* A path of 1 to CONFIG_PATH - 1 bytes; caller frees. */
+static int get_path(const json_t *line, const char *name, char **ret, struct error *err)
+{
+    const json_t *path = json_object_get(line, name);
+    size_t size = json_string_length(path);
+    if (!json_is_string(path) || size == 0 || size >= CONFIG_PATH ||
+        strlen(json_string_value(path)) != size)
+        return error_set(err, ERROR_PEER,
+                         "line of the agent: \"%s\" must be a path of 1 to %d bytes",
+                         name, CONFIG_PATH - 1);
+    *ret = strdup(json_string_value(path));
+    return *ret ? 0 : error_set(err, ERROR_SYSTEM, "no memory for a line of the agent");
+}
+
+/* What shared weights depend on. */
+static int get_pool(const json_t *line, struct config *config, struct trainer_order *ret,
+                    struct error *err)
+{
+    int rc = get_section(line, "space", config, err);
+    if (rc == 0)
+        rc = get_section(line, "search", config, err);
+    if (rc == 0 && !config_shares_weights(config))
+        rc = error_set(
+            err, ERROR_PEER,
+            "line of the agent: a \"pool\" without a search that shares weights");
+    return rc == 0 ? get_path(line, "pool", &ret->pool, err) : rc;
+}
+
 static int fill_hello(const json_t *line, struct config *config, struct trainer_order *ret,
                       struct error *err)
 {
@@ -100,6 +128,8 @@ static int fill_hello(const json_t *line, struct config *config, struct trainer_
         rc = get_section(line, "reward", config, err);
     if (rc == 0)
         rc = get_resources(line, config, err);
+    if (rc == 0 && json_object_get(line, "pool"))
+        rc = get_pool(line, config, ret, err);
     config->seed = (uint64_t)seed;
     ret->slot = (int32_t)slot;
     return rc;
@@ -134,26 +164,37 @@ static int get_attempt(const json_t *line, struct trainer_order *ret, struct err
 static int get_checkpoint(const json_t *line, struct trainer_order *ret,
                           struct error *err)
 {
-    const json_t *path = json_object_get(line, "checkpoint");
     const json_t *every = json_object_get(line, "checkpoint_every");
-    if (!path)
+    if (!json_object_get(line, "checkpoint"))
         return 0;
-    size_t size = json_string_length(path);
-    if (!json_is_string(path) || size == 0 || size >= CONFIG_PATH ||
-        strlen(json_string_value(path)) != size)
-        return error_set(
-            err, ERROR_PEER,
-            "line of the agent: \"checkpoint\" must be a path of 1 to %d bytes",
-            CONFIG_PATH - 1);
     if (every && !(json_is_number(every) && json_number_value(every) >= 0))
         return error_set(err, ERROR_PEER,
                          "line of the agent: \"checkpoint_every\" must be a number of "
                          "seconds, 0 and more");
     ret->checkpoint_every = every ? json_number_value(every) : 0;
-    ret->checkpoint = strdup(json_string_value(path));
-    return ret->checkpoint
-               ? 0
-               : error_set(err, ERROR_SYSTEM, "no memory for a line of the agent");
+    return get_path(line, "checkpoint", &ret->checkpoint, err);
+}
+
+/* Nothing when the agent does not say: a child of its own. */
+static int get_kind(const json_t *line, struct trainer_order *ret, struct error *err)
+{
+    const char *kind = json_string_value(json_object_get(line, "kind"));
+    json_int_t step = 0, part = 0;
+    if (!json_object_get(line, "kind"))
+        return 0;
+    while (ret->kind < TRIAL_KIND_COUNT &&
+           (!kind || strcmp(kind, trial_kind_name(ret->kind)) != 0))
+        ret->kind++;
+    if (ret->kind == TRIAL_KIND_COUNT)
+        return error_set(err, ERROR_PEER,
+                         "line of the agent: \"kind\" must be \"train_child\", "
+                         "\"train_shared\" or \"eval_shared\"");
+    int rc = get_integer(line, "step", 0, INT64_MAX, &step, err);
+    if (rc == 0)
+        rc = get_integer(line, "part", ret->kind == TRIAL_TRAIN_SHARED ? 0 : -1,
+                         INT32_MAX, &part, err);
+    ret->shared = (struct trial_shared){.step = (uint64_t)step, .part = (int32_t)part};
+    return rc;
 }
 
 static int get_task(const json_t *line, struct trainer_order *ret, struct error *err)
@@ -168,6 +209,8 @@ static int get_task(const json_t *line, struct trainer_order *ret, struct error 
         rc = get_object(line, "hyperparameters", true, &ret->hyperparameters, err);
     if (rc == 0)
         rc = get_checkpoint(line, ret, err);
+    if (rc == 0)
+        rc = get_kind(line, ret, err);
     ret->seed = (uint64_t)seed;
     return rc;
 }
@@ -229,7 +272,8 @@ void trainer_order_fini(struct trainer_order *order)
     json_decref(order->architecture);
     json_decref(order->hyperparameters);
     free(order->checkpoint);
-    order->checkpoint = NULL;
+    free(order->pool);
+    order->checkpoint = order->pool = NULL;
     order->architecture = order->hyperparameters = NULL;
 }
 

@@ -32,14 +32,18 @@ struct trainer_order {
     json_t *architecture;    /* task: an object as space_to_json writes it; owned */
     json_t *hyperparameters; /* task: an object, empty when absent; owned */
     char *checkpoint;        /* task: file of its state, NULL when absent; owned */
+    uint8_t kind;            /* task: enum trial_kind */
+    struct trial_shared shared; /* task: of one with shared weights */
+    char *pool; /* hello: folder of the states of shared weights, or NULL; owned */
     double checkpoint_every; /* task: seconds between states saved unasked; 0: never */
 };
 
 /* Decode one line of size bytes, without its newline; call trainer_order_fini afterwards.
  * A hello fills *config: the defaults, then name, seed, task.*, trainer.*, reward.*,
  * resources.threads_per_trial, resources.memory_per_trial and run.cache as the agent sent
- * them. Other lines leave it alone. ERROR_PEER with a text fit for a user when the line
- * breaks the protocol or a value is out of its range; ret and config are then untouched. */
+ * them, and space.* and search.* in a search with shared weights. Other lines leave it
+ * alone. ERROR_PEER with a text fit for a user when the line breaks the protocol or a
+ * value is out of its range; ret and config are then untouched. */
 int trainer_side_decode(const char *line, size_t size, struct config *config,
                         struct trainer_order *ret, struct error *err);
 void trainer_order_fini(struct trainer_order *order);
@@ -62,6 +66,9 @@ void trainer_side_encode_ready(const char *name, const char *version, const char
 void trainer_side_encode_checkpoint(uint64_t trial, int attempt, int checkpoint,
                                     uint32_t epoch, double seconds, const char *reason,
                                     struct bytes *out);
+/* The weights are after so many steps, and architectures of the next. */
+void trainer_side_encode_behind(uint64_t trial, int attempt,
+                                const struct trial_shared *at, struct bytes *out);
 void trainer_side_encode_progress(uint64_t trial, int attempt, uint32_t epoch,
                                   const struct trial_epoch *values, struct bytes *out);
 void trainer_side_encode_result(uint64_t trial, int attempt,

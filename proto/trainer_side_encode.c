@@ -105,6 +105,17 @@ void trainer_side_encode_checkpoint(uint64_t trial, int attempt, int checkpoint,
     json_put_raw(out, "}\n");
 }
 
+void trainer_side_encode_behind(uint64_t trial, int attempt,
+                                const struct trial_shared *at, struct bytes *out)
+{
+    put_attempt(out, "{\"type\":\"behind\",\"trial\":", trial, attempt);
+    json_put_raw(out, ",\"step\":");
+    json_put_integer(out, (int64_t)at->step);
+    json_put_raw(out, ",\"part\":");
+    json_put_integer(out, at->part);
+    json_put_raw(out, "}\n");
+}
+
 void trainer_side_encode_failure(uint64_t trial, int attempt, const char *reason,
                                  struct bytes *out)
 {

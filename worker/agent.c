@@ -104,8 +104,7 @@ void agent_free(struct agent *a)
         slot_free(a->slots[i]);
     orphans_free(a->orphans);
     free(a->slots);
-    free(a->log_folder);
-    free(a->checkpoint_folder);
+    agent_folders_fini(a);
     if (a->epoll >= 0)
         close(a->epoll);
     if (a->sigpipe_set)
@@ -113,38 +112,6 @@ void agent_free(struct agent *a)
     bytes_fini(&a->in);
     bytes_fini(&a->out);
     free(a);
-}
-
-/* RUN/logs, when the run's folder is seen from this node. */
-static void make_log_folder(struct agent *a, const char *run_folder)
-{
-    if (!run_folder || !run_folder[0] ||
-        asprintf(&a->log_folder, "%s/logs", run_folder) < 0) {
-        a->log_folder = NULL;
-        return;
-    }
-    if (mkdir(a->log_folder, 0777) && errno != EEXIST) {
-        free(a->log_folder);
-        a->log_folder = NULL;
-    }
-}
-
-/* RUN/checkpoints, which the master has made, when this node sees it. */
-static void find_checkpoint_folder(struct agent *a, const char *run_folder)
-{
-    if (!a->config.run.checkpoints || !run_folder || !run_folder[0] ||
-        asprintf(&a->checkpoint_folder, "%s/checkpoints", run_folder) < 0) {
-        a->checkpoint_folder = NULL;
-        return;
-    }
-    if (access(a->checkpoint_folder, W_OK | X_OK) == 0)
-        return;
-    log_message(LOG_WARNING,
-                "rank %d: cannot use '%s' on this node (%s): what is cut off here begins "
-                "anew",
-                a->wire->rank, a->checkpoint_folder, strerror(errno));
-    free(a->checkpoint_folder);
-    a->checkpoint_folder = NULL;
 }
 
 static void choose_command(struct agent *a)
@@ -178,6 +145,7 @@ static void settle(struct agent *a)
         .argv = a->argv,
         .log_folder = a->log_folder,
         .checkpoint_folder = a->checkpoint_folder,
+        .pool_folder = a->pool_folder,
         .cache = a->cache,
         .groups = a->groups[0] ? a->groups : NULL,
         .rank = a->wire->rank,
@@ -185,7 +153,8 @@ static void settle(struct agent *a)
         .rocm = a->machine.rocm,
         .start_timeout = patience > 0 ? patience : default_start_timeout,
         .alone = strcmp(a->wire->ops->name, "local") == 0,
-        .sink = {agent_sink_progress, agent_sink_result, agent_sink_checkpoint, a},
+        .sink = {agent_sink_progress, agent_sink_result, agent_sink_checkpoint,
+                 agent_sink_behind, a},
     };
     chaos_parse(a->config.run.chaos, &a->settings.chaos, NULL);
 }
@@ -202,8 +171,7 @@ static int take_welcome(struct agent *a, const struct message_welcome *w,
                               &a->config, err);
     if (status)
         return status;
-    make_log_folder(a, w->run_folder);
-    find_checkpoint_folder(a, w->run_folder);
+    agent_folders_find(a, w->run_folder);
     settle(a);
     a->slots = calloc((size_t)w->slot_count + 1, sizeof *a->slots);
     if (!a->slots)

@@ -72,6 +72,12 @@ void agent_sink_checkpoint(void *context, const struct message_checkpoint *check
     agent_post(context, &m);
 }
 
+void agent_sink_behind(void *context, const struct message_behind *behind)
+{
+    struct message m = {.type = MESSAGE_BEHIND, .behind = *behind};
+    agent_post(context, &m);
+}
+
 void agent_sink_result(void *context, const struct message_result *result)
 {
     struct message m = {.type = MESSAGE_RESULT, .result = *result};

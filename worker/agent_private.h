@@ -31,6 +31,7 @@ struct agent {
     const char *argv[CONFIG_ARGS + 1];
     char *log_folder;
     char *checkpoint_folder; /* NULL: no states are kept */
+    char *pool_folder;       /* NULL: no weights are shared */
     char groups[PATH_MAX]; /* where control groups can be made; "": nowhere */
     char cache[CONFIG_PATH];
     struct slot_settings settings;
@@ -53,6 +54,9 @@ struct agent {
     bool sigpipe_set;
 };
 
+/* agent_folders.c: those of the run that this node sees. */
+void agent_folders_find(struct agent *a, const char *run_folder);
+void agent_folders_fini(struct agent *a);
 /* Collect a message. */
 void agent_post(struct agent *a, const struct message *m);
 void agent_post_hello(struct agent *a, const char *kernels);
@@ -62,6 +66,7 @@ void agent_post_bye(struct agent *a, const char *reason);
 void agent_sink_progress(void *context, const struct message_progress *progress);
 void agent_sink_result(void *context, const struct message_result *result);
 void agent_sink_checkpoint(void *context, const struct message_checkpoint *checkpoint);
+void agent_sink_behind(void *context, const struct message_behind *behind);
 /* Send what was collected. */
 int agent_flush(struct agent *a, struct error *err);
 

@@ -14,14 +14,16 @@ static int wider(const struct language_settings *s)
     return s->batch > s->eval_batch ? s->batch : s->eval_batch;
 }
 
+/* cell: NULL for a pool of all cells of so many nodes. */
 static struct recurrent_options options_of(const struct language_settings *s,
-                                           int vocabulary, const struct recurrent_cell *cell)
+                                           int vocabulary, int nodes,
+                                           const struct recurrent_cell *cell)
 {
     return (struct recurrent_options){.vocabulary = vocabulary,
                                       .hidden = s->hidden,
                                       .steps = s->steps,
                                       .batch = wider(s),
-                                      .nodes = cell->nodes,
+                                      .nodes = nodes,
                                       .only = cell,
                                       .mean_of_all = s->mean_of_all,
                                       .norm = s->norm,
@@ -31,16 +33,27 @@ static struct recurrent_options options_of(const struct language_settings *s,
                                       .kernels = s->kernels};
 }
 
+static size_t bytes_of(const struct language_settings *s,
+                       const struct recurrent_options *o, size_t pairs)
+{
+    size_t hidden = (size_t)s->hidden, vectors = s->patience > 0 ? 3 : 2;
+    size_t count = (size_t)o->vocabulary * hidden + 2 * hidden * hidden * pairs;
+    size_t words = 2 * (size_t)s->steps * (size_t)wider(s) * sizeof(int32_t);
+    return recurrent_bytes(o) + vectors * count * sizeof(float) + words +
+           (size_t)wider(s) * hidden * sizeof(float);
+}
+
 size_t language_bytes(const struct language_settings *s, int vocabulary,
                       const struct recurrent_cell *cell)
 {
-    struct recurrent_options o = options_of(s, vocabulary, cell);
-    size_t hidden = (size_t)s->hidden, vectors = s->patience > 0 ? 3 : 2;
-    size_t count = (size_t)vocabulary * hidden +
-                   2 * hidden * hidden * (1 + (size_t)cell->nodes);
-    size_t words = 2 * (size_t)s->steps * (size_t)wider(s) * sizeof(int32_t);
-    return recurrent_bytes(&o) + vectors * count * sizeof(float) + words +
-           (size_t)wider(s) * hidden * sizeof(float);
+    struct recurrent_options o = options_of(s, vocabulary, cell->nodes, cell);
+    return bytes_of(s, &o, 1 + (size_t)cell->nodes);
+}
+
+size_t language_pool_bytes(const struct language_settings *s, int vocabulary, int nodes)
+{
+    struct recurrent_options o = options_of(s, vocabulary, nodes, NULL);
+    return bytes_of(s, &o, 2 + (size_t)nodes * (size_t)(nodes - 1) / 2);
 }
 
 static int check_text(const struct language_settings *s, const struct corpus *corpus,
@@ -73,7 +86,7 @@ static int allocate(struct language *l, struct error *err)
     return error_set(err, ERROR_SYSTEM, "no memory for a model of %zu parameters", count);
 }
 
-static void draw_parameters(struct language *l)
+void language_draw(struct language *l)
 {
     size_t count = recurrent_count(l->model);
     float limit = (float)l->settings.init;
@@ -83,27 +96,43 @@ static void draw_parameters(struct language *l)
         l->parameters[i] = limit * (2 * rng_float(&rng) - 1);
 }
 
-int language_init(struct language *l, const struct language_settings *settings,
-                  const struct corpus *corpus, const struct recurrent_cell *cell,
-                  uint64_t seed, struct error *err)
+static int init(struct language *l, const struct recurrent_options *o, struct error *err)
 {
-    *l = (struct language){
-        .settings = *settings, .corpus = corpus, .cell = *cell, .seed = seed};
-    struct recurrent_options o = options_of(settings, corpus->vocabulary, cell);
-    int status = check_text(settings, corpus, err);
+    const struct language_settings *settings = &l->settings;
+    int status = check_text(settings, l->corpus, err);
     if (status == 0 && (settings->patience < 0 || settings->patience > LANGUAGE_MAX_PATIENCE))
         status = error_set(err, ERROR_INPUT, "averaging after %d epochs, allowed are 0 to %d",
                            settings->patience, LANGUAGE_MAX_PATIENCE);
     if (status == 0)
-        status = recurrent_new(&o, &l->model, err);
+        status = recurrent_new(o, &l->model, err);
     if (status == 0)
         status = allocate(l, err);
     if (status != 0) {
         language_fini(l);
         return status;
     }
-    draw_parameters(l);
+    language_draw(l);
     return 0;
+}
+
+int language_init(struct language *l, const struct language_settings *settings,
+                  const struct corpus *corpus, const struct recurrent_cell *cell,
+                  uint64_t seed, struct error *err)
+{
+    struct recurrent_options o =
+        options_of(settings, corpus->vocabulary, cell->nodes, cell);
+    *l = (struct language){
+        .settings = *settings, .corpus = corpus, .cell = *cell, .seed = seed};
+    return init(l, &o, err);
+}
+
+int language_init_pool(struct language *l, const struct language_settings *settings,
+                       const struct corpus *corpus, int nodes, uint64_t seed,
+                       struct error *err)
+{
+    struct recurrent_options o = options_of(settings, corpus->vocabulary, nodes, NULL);
+    *l = (struct language){.settings = *settings, .corpus = corpus, .seed = seed};
+    return init(l, &o, err);
 }
 
 void language_fini(struct language *l)

@@ -52,7 +52,7 @@ struct language {
     uint64_t seed;
     struct recurrent *model; /* owned, as all below */
     float *parameters, *gradient, *average; /* average: NULL without patience */
-    float *state; /* (batch, H): between the windows of an epoch */
+    float *state; /* (wider batch, H): between the windows of an epoch */
     int32_t *inputs, *targets;
     double *losses; /* of validation, an epoch each; LANGUAGE room for patience + 1 */
     int loss_count;
@@ -64,10 +64,19 @@ struct language {
 int language_init(struct language *l, const struct language_settings *settings,
                   const struct corpus *corpus, const struct recurrent_cell *cell,
                   uint64_t seed, struct error *err);
+/* The same for a pool of the weights of all cells of so many nodes: what it evaluates is
+ * `cell`, which the caller sets. */
+int language_init_pool(struct language *l, const struct language_settings *settings,
+                       const struct corpus *corpus, int nodes, uint64_t seed,
+                       struct error *err);
 void language_fini(struct language *l);
+/* Draw the parameters that it starts with. */
+void language_draw(struct language *l);
 /* Bytes that language_init takes for a model with so many words. */
 size_t language_bytes(const struct language_settings *settings, int vocabulary,
                       const struct recurrent_cell *cell);
+size_t language_pool_bytes(const struct language_settings *settings, int vocabulary,
+                           int nodes);
 
 /* Train the epoch that is under way or the next one at rate lr, then validate. ret: mean
  * losses per token of both texts (val_loss NAN without one), lr, seconds. Outcomes as in

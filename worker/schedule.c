@@ -13,6 +13,7 @@ double schedule_rate(const struct config_builtin_trainer *settings, int epoch)
     case SCHEDULE_STEP:
         if (settings->schedule.every <= 0)
             return lr;
+        epoch = epoch > settings->schedule.start ? epoch - settings->schedule.start : 0;
         return lr * pow(settings->schedule.factor, epoch / settings->schedule.every);
     case SCHEDULE_COSINE: {
         double end = settings->schedule.final;

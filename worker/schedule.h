@@ -7,7 +7,7 @@
 
 /* The rate of an epoch in {0, ..., settings->epochs - 1}, from optimizer.lr:
  *   constant  lr
- *   step      lr * factor^floor(epoch / every); every 0 never drops
+ *   step      lr * factor^floor(max(0, epoch - start) / every); every 0 never drops
  *   cosine    lr * (final + (1 - final) * (1 + cos(pi * epoch / epochs)) / 2), as
  *             torch.optim.lr_scheduler.CosineAnnealingLR stepped once an epoch
  *             (Loshchilov & Hutter, ICLR 2017, equation 5, without restarts) */

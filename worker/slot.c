@@ -182,7 +182,8 @@ static void fail_and_kill(struct slot *s, int failure, const char *reason)
 
 static bool greet(struct slot *s)
 {
-    char *line = trainer_encode_hello(s->settings->config, s->index, s->settings->cache);
+    char *line = trainer_encode_hello(s->settings->config, s->index, s->settings->cache,
+                                      s->settings->pool_folder);
     bool ok = line && line_writer_put(&s->to, line);
     free(line);
     return ok;

@@ -27,6 +27,7 @@ struct slot_sink {
     void (*progress)(void *context, const struct message_progress *progress);
     void (*result)(void *context, const struct message_result *result);
     void (*checkpoint)(void *context, const struct message_checkpoint *checkpoint);
+    void (*behind)(void *context, const struct message_behind *behind);
     void *context;
 };
 
@@ -37,6 +38,7 @@ struct slot_settings {
     const char *const *argv;  /* the trainer's command, ends with NULL */
     const char *log_folder;   /* or NULL */
     const char *checkpoint_folder; /* of states of trials; or NULL */
+    const char *pool_folder;       /* of states of shared weights; or NULL */
     const char *cache;        /* folder of prepared data */
     const char *groups;       /* where control groups can be made, or NULL */
     int rank;

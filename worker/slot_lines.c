@@ -104,6 +104,19 @@ static bool merge_result(struct slot_task *t, const struct trainer_line *line)
     return true;
 }
 
+/* What a result has to have: of a step of shared weights its loss. */
+static const char *measured(const struct slot *s, const struct slot_task *t)
+{
+    return t->task.kind == TRIAL_TRAIN_SHARED ? "train_loss"
+                                              : s->settings->config->reward.metric;
+}
+
+static float *measure(const struct slot *s, const struct slot_task *t)
+{
+    struct trial_epoch *last = &t->epochs[t->epoch_count - 1];
+    return t->task.kind == TRIAL_TRAIN_SHARED ? &last->train_loss : reward_value(s, last);
+}
+
 static bool take_result(struct slot *s, struct slot_task *t,
                         const struct trainer_line *line, struct error *err)
 {
@@ -117,11 +130,10 @@ static bool take_result(struct slot *s, struct slot_task *t,
     } else if (line->not_finite) {
         failure = FAILURE_NAN;
         explain_nan(s, t->epoch_count, reason, sizeof reason);
-    } else if (!t->epoch_count ||
-               !isfinite(*reward_value(s, &t->epochs[t->epoch_count - 1]))) {
+    } else if (!t->epoch_count || !isfinite(*measure(s, t))) {
         failure = FAILURE_NAN;
         snprintf(reason, sizeof reason, "the trainer's last epoch has no %.200s",
-                 s->settings->config->reward.metric);
+                 measured(s, t));
     }
     slot_tasks_finish(s, failure, line->seconds, line->params, line->flops, reason);
     s->failures = 0;
@@ -166,6 +178,25 @@ static bool take_checkpoint(struct slot *s, struct slot_task *t,
     return true;
 }
 
+static bool take_behind(struct slot *s, struct slot_task *t,
+                        const struct trainer_line *line, struct error *err)
+{
+    if (t->task.kind == TRIAL_TRAIN_CHILD || t->epoch_count > 0) {
+        error_set(err, ERROR_PEER, "the trainer said \"behind\" of %s",
+                  t->epoch_count > 0 ? "a trial that it had begun"
+                                     : "a trial without shared weights");
+        return false;
+    }
+    const struct message_behind m = {
+        .trial = line->trial, .attempt = line->attempt, .slot = s->index, .at = line->at};
+    if (!t->cancelled)
+        s->settings->sink.behind(s->settings->sink.context, &m);
+    slot_tasks_drop_first(s);
+    slot_tasks_begin(s, clock_now(s->settings->clock));
+    s->failures = 0;
+    return true;
+}
+
 static bool take_line(struct slot *s, const char *text, size_t size, struct error *err)
 {
     struct trainer_line line;
@@ -187,6 +218,8 @@ static bool take_line(struct slot *s, const char *text, size_t size, struct erro
     }
     if (line.type == TRAINER_CHECKPOINT)
         return take_checkpoint(s, t, &line, err);
+    if (line.type == TRAINER_BEHIND)
+        return take_behind(s, t, &line, err);
     return line.type == TRAINER_PROGRESS ? take_progress(s, t, &line, err)
                                          : take_result(s, t, &line, err);
 }

@@ -244,6 +244,7 @@ static char *state_file(const struct slot *s, const struct slot_task *t)
 {
     char *path = NULL;
     if (!s->checkpoints || !s->settings->checkpoint_folder ||
+        t->task.kind != TRIAL_TRAIN_CHILD ||
         asprintf(&path, "%s/%llu", s->settings->checkpoint_folder,
                  (unsigned long long)t->task.trial) < 0)
         return NULL;
@@ -267,9 +268,16 @@ static bool send_task(struct slot *s, struct slot_task *t)
     const struct trainer_checkpoint state = {path,
                                              s->settings->config->run.checkpoint_every};
     miss_state(s, t, path);
-    char *line =
-        trainer_encode_task(t->task.trial, t->task.attempt, t->task.seed,
-                            t->task.architecture, t->task.hyperparameters, &state);
+    const struct message_task *m = &t->task;
+    const struct trainer_task task = {.trial = m->trial,
+                                      .seed = m->seed,
+                                      .attempt = m->attempt,
+                                      .kind = m->kind,
+                                      .shared = m->shared,
+                                      .architecture = m->architecture,
+                                      .hyperparameters = m->hyperparameters,
+                                      .checkpoint = state};
+    char *line = trainer_encode_task(&task);
     bool ok = line && line_writer_put(&s->to, line);
     free(line);
     t->kept = path != NULL;

@@ -21,7 +21,8 @@ struct language_run {
 };
 
 /* The names of the space are those of the model. */
-static int read_cell(struct language_run *run, struct error *err)
+int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret,
+                          int *ret_matrices, struct error *err)
 {
     static const uint8_t activations[RNN_ACTIVATIONS] = {
         [RNN_TANH] = RECURRENT_TANH,
@@ -30,19 +31,20 @@ static int read_cell(struct language_run *run, struct error *err)
         [RNN_SIGMOID] = RECURRENT_SIGMOID,
     };
     struct rnn_dag dag;
-    int status = rnn_dag_from_json(run->setup->order->architecture, &dag, err);
+    int status = rnn_dag_from_json(architecture, &dag, err);
     if (status)
         return status;
-    run->cell.nodes = dag.node_count;
+    *ret = (struct recurrent_cell){.nodes = dag.node_count};
     for (int j = 0; j < dag.node_count; j++) {
-        run->cell.activation[j] = activations[dag.nodes[j].activation];
-        run->cell.previous[j] = (uint8_t)(j > 0 ? dag.nodes[j].previous : 0);
+        ret->activation[j] = activations[dag.nodes[j].activation];
+        ret->previous[j] = (uint8_t)(j > 0 ? dag.nodes[j].previous : 0);
     }
-    run->matrices = rnn_dag_matrices(&dag);
+    if (ret_matrices)
+        *ret_matrices = rnn_dag_matrices(&dag);
     return 0;
 }
 
-static struct language_settings settings_of(const struct config *config)
+struct language_settings trainer_language_settings(const struct config *config)
 {
     const struct config_builtin_trainer *b = &config->trainer.builtin;
     return (struct language_settings){
@@ -55,6 +57,7 @@ static struct language_settings settings_of(const struct config *config)
         .decay = b->optimizer.weight_decay,
         .state_clip = b->recurrent.state_clip,
         .norm = b->recurrent.norm,
+        .mean_of_all = b->recurrent.output == OUTPUT_ALL,
         .dropout = {.embedding = b->recurrent.dropout.embedding,
                     .input = b->recurrent.dropout.input,
                     .state = b->recurrent.dropout.state,
@@ -66,12 +69,10 @@ static struct language_settings settings_of(const struct config *config)
     };
 }
 
-static int check_memory(const struct language_run *run,
-                        const struct language_settings *settings, struct error *err)
+int trainer_language_fits(const struct config *config, size_t need, struct error *err)
 {
     char need_text[32], limit_text[32];
-    int64_t limit = run->config.resources.memory_per_trial;
-    size_t need = language_bytes(settings, run->corpus->vocabulary, &run->cell);
+    int64_t limit = config->resources.memory_per_trial;
     if (limit == 0 || need <= (size_t)limit)
         return 0;
     text_format_size((double)need, need_text, sizeof need_text);
@@ -85,12 +86,15 @@ static int check_memory(const struct language_run *run,
 static int prepare(struct language_run *run, struct error *err)
 {
     const struct trainer_order *order = run->setup->order;
-    int status = read_cell(run, err);
+    int status =
+        trainer_language_cell(order->architecture, &run->cell, &run->matrices, err);
     if (!status)
         status = trainer_side_override(&run->config, order->hyperparameters, err);
-    struct language_settings settings = settings_of(&run->config);
+    struct language_settings settings = trainer_language_settings(&run->config);
     if (!status)
-        status = check_memory(run, &settings, err);
+        status = trainer_language_fits(
+            &run->config, language_bytes(&settings, run->corpus->vocabulary, &run->cell),
+            err);
     return status ? status
                   : language_init(&run->language, &settings, run->corpus, &run->cell,
                                   order->seed, err);

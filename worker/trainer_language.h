@@ -6,7 +6,16 @@
 #define ARCHWAY_WORKER_TRAINER_LANGUAGE_H
 
 #include "worker/data/corpus.h"
+#include "worker/language.h"
 #include "worker/trainer_trial.h"
+
+/* The cell of an architecture of rnn-dag. ERROR_PEER naming what is wrong. ret_matrices:
+ * of hidden x hidden; may be NULL. */
+int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret,
+                          int *ret_matrices, struct error *err);
+struct language_settings trainer_language_settings(const struct config *config);
+/* ERROR_INPUT when so many bytes are more than a trainer may use. */
+int trainer_language_fits(const struct config *config, size_t need, struct error *err);
 
 /* setup->data is not used; corpus is borrowed. Everything else as trainer_trial_run. */
 int trainer_language_run(const struct trainer_trial_setup *setup,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/kernel_names.h"
@@ -21,6 +22,7 @@
 #include "worker/threads.h"
 #include "worker/trainer_language.h"
 #include "worker/trainer_output.h"
+#include "worker/trainer_shared.h"
 #include "worker/trainer_trial.h"
 
 struct task {
@@ -37,6 +39,8 @@ struct trainer_loop {
     struct config config; /* from the hello */
     struct dataset *data;       /* of images */
     struct corpus_file *corpus; /* a text; one of the two is NULL */
+    char *pool;                 /* folder of shared weights, or NULL; owned */
+    struct trainer_shared *shared; /* NULL without */
     bool greeted, stop;
     struct task tasks[1 + TRAINER_LOOP_QUEUE]; /* the first one runs */
     int task_count;
@@ -95,11 +99,14 @@ static int handle(struct trainer_loop *loop, struct trainer_order *order,
         return error_set(err, ERROR_PEER,
                          loop->greeted ? "the agent said hello twice"
                                        : "the agent has to say hello first");
-    if (order->type == ORDER_HELLO)
+    if (order->type == ORDER_HELLO) {
         loop->greeted = true;
-    else if (order->type == ORDER_TASK)
+        loop->pool = order->pool;
+        order->pool = NULL;
+    }
+    if (order->type == ORDER_TASK)
         return take_task(loop, order, err);
-    else
+    if (order->type != ORDER_HELLO)
         mark_task(loop, order);
     return 0;
 }
@@ -173,6 +180,9 @@ static int start(struct trainer_loop *loop, struct error *err)
     const char *cache = loop->config.run.cache;
     status = text ? corpus_open(&loop->config, cache, &loop->corpus, err)
                   : data_open(&loop->config, cache, &loop->data, err);
+    if (!status && loop->pool && loop->corpus)
+        status = trainer_shared_new(&loop->config, corpus_of(loop->corpus), loop->pool,
+                                    &loop->shared, err);
     if (status)
         return status;
     trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION,
@@ -192,6 +202,25 @@ static int answer_cancelled(struct trainer_loop *loop, int epochs, struct error 
     return trainer_output_flush(&loop->output, err);
 }
 
+static int refuse_shared(const struct trainer_trial_setup *setup, struct error *err)
+{
+    trainer_side_encode_failure(setup->order->trial, setup->order->attempt,
+                                "this trainer was greeted without shared weights",
+                                &setup->output->lines);
+    return trainer_output_flush(setup->output, err);
+}
+
+static int run_task(struct trainer_loop *loop, const struct trainer_trial_setup *setup,
+                    int *ret_epochs, struct error *err)
+{
+    if (setup->order->kind != TRIAL_TRAIN_CHILD)
+        return loop->shared ? trainer_shared_run(loop->shared, setup, err)
+                            : refuse_shared(setup, err);
+    if (loop->corpus)
+        return trainer_language_run(setup, corpus_of(loop->corpus), ret_epochs, err);
+    return trainer_trial_run(setup, ret_epochs, err);
+}
+
 static int run_first(struct trainer_loop *loop, struct error *err)
 {
     struct task *task = &loop->tasks[0];
@@ -202,10 +231,8 @@ static int run_first(struct trainer_loop *loop, struct error *err)
                                               .suspend = &task->suspend,
                                               .output = &loop->output};
     int epochs = 0, status = 1;
-    if (!task->cancelled && loop->corpus)
-        status = trainer_language_run(&setup, corpus_of(loop->corpus), &epochs, err);
-    else if (!task->cancelled)
-        status = trainer_trial_run(&setup, &epochs, err);
+    if (!task->cancelled)
+        status = run_task(loop, &setup, &epochs, err);
     if (loop->status)
         status = error_set(err, loop->status, "%s", loop->error.text);
     else if (loop->stop)
@@ -225,6 +252,8 @@ int trainer_loop_run(int in, int out, const char *kernels_cap, struct error *err
         status = loop.task_count ? run_first(&loop, err) : read_orders(&loop, true, err);
     while (loop.task_count)
         drop_first(&loop);
+    trainer_shared_free(loop.shared);
+    free(loop.pool);
     data_close(loop.data);
     corpus_close(loop.corpus);
     line_reader_fini(&loop.lines);

@@ -33,7 +33,8 @@ static int start(struct trial_start *t, const struct config *config, const char 
     for (int i = 0; i < config->trainer.command_count && i < CONFIG_ARGS; i++)
         t->argv[i] = config->trainer.command[i];
     t->environment = process_environment((const char *const *)environ, &about);
-    char *hello = trainer_encode_hello(config, 0, folder && *folder ? folder : "/tmp");
+    char *hello =
+        trainer_encode_hello(config, 0, folder && *folder ? folder : "/tmp", NULL);
     const struct process_spec spec = {.argv = t->argv,
                                       .environment = (const char *const *)t->environment,
                                       .cpus = "",

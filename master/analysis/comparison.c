@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/sort.h"
+#include "master/analysis/evaluations.h"
 #include "master/reward.h"
 
 enum { COMPARISON_ROUNDS = 2000 };
@@ -29,13 +30,17 @@ static void note_best(struct comparison_arm *arm, const struct trial *t, bool lo
     arm->best_id = (int64_t)t->id;
 }
 
-static void collect(const struct ledger *l, bool lower, struct comparison *ret,
-                    struct sample *samples)
+static void collect(const struct ledger *l, const struct config *config,
+                    struct comparison *ret, struct sample *samples)
 {
+    struct evaluations evaluations = evaluations_find(l, config);
+    bool lower = ret->lower_is_better;
     double sums[ARM_COUNT] = {0};
     for (uint64_t id = 0; id < ledger_count(l); id++) {
         const struct trial *t = ledger_trial(l, id);
         struct comparison_arm *arm = &ret->arms[t->arm];
+        if (!evaluations_is_sample(&evaluations, t))
+            continue;
         arm->failed += t->state == TRIAL_FAILED;
         arm->saved += t->state == TRIAL_SAVED;
         if (t->state != TRIAL_DONE || !isfinite(t->val_accuracy))
@@ -96,16 +101,18 @@ int comparison_make(const struct ledger *l, const struct config *config,
 {
     struct sample samples[ARM_COUNT] = {{0}};
     size_t count = (size_t)ledger_count(l) + 1;
-    *ret = (struct comparison){.verdict = COMPARISON_CANNOT_TELL,
-                               .best_of = {NAN, NAN},
-                               .lower_is_better = reward_lower_is_better(&config->reward)};
+    *ret =
+        (struct comparison){.verdict = COMPARISON_CANNOT_TELL,
+                            .shared = config_shares_weights(config),
+                            .best_of = {NAN, NAN},
+                            .lower_is_better = reward_lower_is_better(&config->reward)};
     for (int arm = 0; arm < ARM_COUNT; arm++) {
         ret->arms[arm] = (struct comparison_arm){.best = NAN, .mean = NAN, .best_id = -1};
         samples[arm].values = malloc(count * sizeof *samples[arm].values);
     }
     int status = samples[0].values && samples[1].values ? 0 : -1;
     if (status == 0)
-        collect(l, ret->lower_is_better, ret, samples);
+        collect(l, config, ret, samples);
     if (config->control.share <= 0)
         ret->verdict = COMPARISON_NO_CONTROL;
     else if (status == 0)
@@ -137,10 +144,13 @@ static void format_verdict(const struct comparison *c, struct text *out)
         break;
     }
     if (c->equal < COMPARISON_LEAST)
-        text_append(out,
-                    "Was it worth it? Cannot tell yet: %llu trained trials in the smaller "
-                    "arm, at least %d are needed.\n",
-                    (unsigned long long)c->equal, COMPARISON_LEAST);
+        text_append(
+            out,
+            "Was it worth it? Cannot tell yet: %llu %s in the smaller arm, at least "
+            "%d are needed.\n",
+            (unsigned long long)c->equal,
+            c->shared ? "trials scored with the newest weights" : "trained trials",
+            COMPARISON_LEAST);
     else if (c->has_test)
         text_append(out,
                     "Was it worth it? Cannot tell yet: the difference to random sampling may "
@@ -152,8 +162,9 @@ static void format_verdict(const struct comparison *c, struct text *out)
 static void format_arm(const struct comparison *c, int arm, struct text *out)
 {
     const struct comparison_arm *a = &c->arms[arm];
-    text_append(out, "  %-7s %6llu trained %5llu saved %5llu failed", arm ? "random" : "search",
-                (unsigned long long)a->trained, (unsigned long long)a->saved,
+    text_append(out, "  %-7s %6llu %s %5llu saved %5llu failed",
+                arm ? "random" : "search", (unsigned long long)a->trained,
+                c->shared ? "scored" : "trained", (unsigned long long)a->saved,
                 (unsigned long long)a->failed);
     if (a->best_id >= 0)
         text_append(out, "   mean %.4f   best %.4f (trial %lld)", a->mean, a->best,

@@ -41,6 +41,7 @@ struct comparison {
                                          COMPARISON_SAMPLE trained ones each, 95 % */
     struct stats_mann_whitney test;
     bool lower_is_better;
+    bool shared; /* over scores with the same shared weights, see evaluations.h */
 };
 
 /* ERROR_SYSTEM when memory is gone. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/analysis/evaluations.h"
 #include "master/cli/output.h"
 #include "master/cli/trial_table.h"
 #include "master/reward.h"
@@ -70,6 +71,7 @@ struct choice {
     int arm, state; /* -1: all */
     const struct sort_key *key;
     bool reverse;
+    bool best; /* of those whose metric can be compared */
     uint64_t top;
 };
 
@@ -110,6 +112,7 @@ static int choose(const struct invocation *in, struct choice *ret, struct error 
     /* The same architecture answered ten times is no top ten. */
     if (command_value(in, "top") && ret->state < 0)
         ret->state = TRIAL_DONE;
+    ret->best = command_value(in, "top") && !command_value(in, "sort");
     int status = output_option_count(in, "top", 1, 1000000000, &ret->top, err);
     return status == 0 ? choose_sort(in, ret, err) : status;
 }
@@ -136,6 +139,7 @@ static int select_trials(struct engine *e, const struct choice *c,
 {
     const struct ledger *l = engine_ledger(e);
     uint64_t all = ledger_count(l);
+    struct evaluations evaluations = evaluations_find(l, engine_config(e));
     struct row *rows = malloc((size_t)(all + 1) * sizeof *rows);
     const struct trial **list = malloc((size_t)(all + 1) * sizeof *list);
     bool lower = reward_lower_is_better(&engine_config(e)->reward);
@@ -149,7 +153,9 @@ static int select_trials(struct engine *e, const struct choice *c,
     }
     for (uint64_t id = 0; id < all; id++) {
         const struct trial *t = ledger_trial(l, id);
-        if ((c->arm >= 0 && t->arm != c->arm) || (c->state >= 0 && t->state != c->state))
+        if ((c->arm >= 0 && t->arm != c->arm) ||
+            (c->state >= 0 && t->state != c->state) ||
+            (c->best && !evaluations_is_final(&evaluations, t)))
             continue;
         double v = c->key->value(t) * (c->reverse ? -sign : sign);
         rows[count++] = (struct row){.value = v, .trial = t};

@@ -315,7 +315,7 @@ static void append_idle(const struct explain *x, struct text *out)
     uint64_t count = ledger_count(engine_ledger(x->engine));
     if (s->state != RUN_RUNNING)
         text_append(out, "  idle: the run is %s\n", run_state_name(s->state));
-    else if (c->search.trials > 0 && count >= (uint64_t)c->search.trials)
+    else if (config_trials(c) > 0 && count >= (uint64_t)config_trials(c))
         text_append(out, "  idle: all %llu trials of the budget are handed out\n",
                     (unsigned long long)count);
     else

@@ -90,6 +90,33 @@ static void format_results(const struct run_status *s, struct engine *e, struct 
     text_append(out, "(mean %s)\n", engine_config(e)->reward.metric);
 }
 
+/* Steps that the shared weights have made; -1 in a search without. */
+static int64_t steps_made(struct engine *e)
+{
+    const struct ledger *l = engine_ledger(e);
+    uint64_t over = 0;
+    if (!config_shares_weights(engine_config(e)))
+        return -1;
+    for (uint64_t id = 0; id < ledger_count(l); id++) {
+        const struct trial *t = ledger_trial(l, id);
+        over += t->kind == TRIAL_TRAIN_SHARED &&
+                (t->state == TRIAL_DONE || t->state == TRIAL_FAILED);
+    }
+    return (int64_t)over / engine_config(e)->search.shared.samples;
+}
+
+static void format_weights(struct engine *e, struct text *out)
+{
+    const struct config_shared *c = &engine_config(e)->search.shared;
+    int64_t steps = steps_made(e), all = (int64_t)c->steps * c->epochs;
+    if (steps < 0)
+        return;
+    int64_t epoch = steps / c->steps + 1;
+    text_append(out, "  weights     %lld of %lld steps, epoch %lld of %d\n",
+                (long long)steps, (long long)all,
+                (long long)(epoch > c->epochs ? c->epochs : epoch), c->epochs);
+}
+
 static void format_rate(const struct run_status *s, struct text *out)
 {
     if (s->rate >= 1)
@@ -187,6 +214,7 @@ void run_status_format(const struct run_status *s, struct engine *e, const char 
     text_append(out, "\n");
     format_trials(s, out);
     format_kept(s, e, out);
+    format_weights(e, out);
     format_results(s, e, out);
     if (s->progress.over > 0)
         format_rate(s, out);
@@ -270,6 +298,8 @@ json_t *run_status_json(const struct run_status *s, struct engine *e, const char
     json_object_set_new(o, "holder", s->holder[0] ? json_string(s->holder) : json_null());
     json_object_set_new(o, "reason", s->reason[0] ? json_string(s->reason) : json_null());
     json_object_set_new(o, "trials", trials_json(s));
+    int64_t steps = steps_made(e);
+    json_object_set_new(o, "shared_steps", steps < 0 ? json_null() : json_integer(steps));
     json_object_set_new(o, "metric", json_string(engine_config(e)->reward.metric));
     json_object_set_new(o, "best",
                         best ? json_pack("{s:I, s:s, s:f}", "trial", (json_int_t)best->best_id,

@@ -12,7 +12,12 @@
 #include "common/text.h"
 #include "master/summary.h"
 
-enum { ARCHITECTURE_COLUMN = 66, ARCHITECTURE_LEAST = 13, ARCHITECTURE_TEXT = 8192 };
+enum {
+    ARCHITECTURE_COLUMN = 66,
+    ARCHITECTURE_LEAST = 13,
+    ARCHITECTURE_TEXT = 8192,
+    TASK_COLUMN = 16
+};
 
 static void format_number(double v, const char *format, char *text, size_t size)
 {
@@ -48,15 +53,31 @@ static int first_line(const char *reason, int width)
     return width > 8 && length > width - 8 ? width - 8 : length;
 }
 
+/* What was done with the architecture, in a search with shared weights. */
+static void format_task(struct engine *e, const struct trial *t, char *text, size_t size)
+{
+    unsigned long long step = t->shared.step;
+    *text = '\0';
+    if (!config_shares_weights(engine_config(e)))
+        return;
+    if (t->kind == TRIAL_TRAIN_SHARED)
+        snprintf(text, size, "step %llu.%d", step, t->shared.part);
+    else if (t->shared.part >= 0)
+        snprintf(text, size, "score %llu w%d", step, t->shared.part);
+    else
+        snprintf(text, size, "score %llu", step);
+}
+
 static void table_row(struct engine *e, const struct trial *t, int width,
                       struct text *out)
 {
     char kept[80];
     char metric[24], reward[24], seconds[24], params[32], flops[32], state[40];
-    char layers[ARCHITECTURE_TEXT];
+    char layers[ARCHITECTURE_TEXT], task[64];
     unsigned room = sizeof layers;
+    int task_width = config_shares_weights(engine_config(e)) ? TASK_COLUMN : 0;
     if (width > 0) {
-        int left = width - ARCHITECTURE_COLUMN;
+        int left = width - ARCHITECTURE_COLUMN - task_width;
         room = (unsigned)(left < ARCHITECTURE_LEAST ? ARCHITECTURE_LEAST : left) + 1;
         if (room > sizeof layers)
             room = sizeof layers;
@@ -71,9 +92,10 @@ static void table_row(struct engine *e, const struct trial *t, int width,
     else
         snprintf(state, sizeof state, "%s", trial_state_name(t->state));
     space_describe(engine_space(e), t->architecture, layers, room);
-    text_append(out, "%6llu  %-7s  %-7s %8s %7s %8s %7s %7s  %s\n",
-                (unsigned long long)t->id, trial_arm_name(t->arm), state, metric, reward,
-                seconds, params, flops, layers);
+    format_task(e, t, task, sizeof task);
+    text_append(out, "%6llu  %-7s  %-7s%*s %8s %7s %8s %7s %7s  %s\n",
+                (unsigned long long)t->id, trial_arm_name(t->arm), state, task_width,
+                task, metric, reward, seconds, params, flops, layers);
     if (t->state == TRIAL_FAILED && t->reason)
         text_append(out, "%8s%.*s\n", "", first_line(t->reason, width), t->reason);
     summary_kept(engine_config(e), t, kept, sizeof kept);
@@ -88,9 +110,10 @@ void trial_table(struct engine *e, const struct trial *const *list, size_t count
         text_append(out, "No trial fits.\n");
         return;
     }
-    text_append(out, "%6s  %-7s  %-7s %8s %7s %8s %7s %7s  %s\n", "trial", "arm", "state",
-                "metric", "reward", "seconds", "params", "flops",
-                space_units(engine_space(e)));
+    bool shared = config_shares_weights(engine_config(e));
+    text_append(out, "%6s  %-7s  %-7s%*s %8s %7s %8s %7s %7s  %s\n", "trial", "arm",
+                "state", shared ? TASK_COLUMN : 0, shared ? "task" : "", "metric",
+                "reward", "seconds", "params", "flops", space_units(engine_space(e)));
     for (size_t i = 0; i < count; i++)
         table_row(e, list[i], width, out);
 }
@@ -173,6 +196,10 @@ static void csv_row(const struct space *space, const struct trial *t, struct tex
     csv_text(t->kernels, out);
     csv_whole(t->saved_seconds > 0, t->saved_epochs, out);
     csv_number(t->saved_seconds > 0 ? t->saved_seconds : NAN, out);
+    bool shared = t->kind != TRIAL_TRAIN_CHILD;
+    text_append(out, ",%s", trial_kind_name(t->kind));
+    csv_whole(shared, (long long)t->shared.step, out);
+    csv_whole(shared, t->shared.part, out);
     text_append(out, "\r\n");
 }
 
@@ -183,7 +210,7 @@ void trial_csv(const struct space *space, const struct trial *const *list, size_
                 "trial,arm,state,metric,reward,seconds,params,flops,seed,attempts,worker,"
                 "slot,policy_version,log_probability,epochs,same_as,failure,reason,"
                 "proposed_at,finished_at,depth,layers,tokens,kernels,saved_epochs,"
-                "saved_seconds\r\n");
+                "saved_seconds,kind,step,part\r\n");
     for (size_t i = 0; i < count; i++)
         csv_row(space, list[i], out);
 }

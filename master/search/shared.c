@@ -4,25 +4,24 @@
  *
  *   TRAIN    search.shared.steps steps of the shared weights, `samples` architectures
  * each CONTROL  search.shared.controller_steps updates of the policy, search.batch
- *            architectures each, rewarded on one validation window with the weights
- * frozen PROBE    `probes` architectures on the whole validation set: how far are we?
+ *            architectures each, with the weights frozen; update u is rewarded on
+ *            validation window u + 1
+ *   PROBE    `probes` architectures on the whole validation set: how far are we?
  *
  * and after the last epoch
  *
- *   DERIVE   `candidates` architectures, scored on the first validation window
- *   FINAL    the `finalists` best of them, scored on the whole validation set.
+ *   DERIVE   `candidates` architectures, scored on validation window 0, which nothing
+ * else uses; on the whole set where all of them are finalists FINAL    the `finalists`
+ * best of them, scored on the whole validation set.
  *
- *               weights are trained with   selected from
+ *                  weights are trained with   selected from
  *   enas                 policy                policy
  *   enas-random          policy                uniform
  *   random-shared        uniform               uniform   (no CONTROL)
  *
  * A step whose loss is no number is left out by the weights; one that fails otherwise
  * ends the run. What is selected is sampled without temperature and tanh. `control.share`
- * of PROBE, DERIVE and FINAL is the control arm: uniform, under the same weights.
- *
- * No configuration names these strategies yet: the trainers do not hold a pool of weights
- * for them. */
+ * of PROBE, DERIVE and FINAL is the control arm: uniform, under the same weights. */
 #include "master/search/search.h"
 
 #include <math.h>
@@ -56,6 +55,12 @@ struct shared_search {
     struct finalists best[ARM_COUNT];
 };
 
+/* Are candidates scored on one window first? */
+static bool is_screened(const struct config_shared *c)
+{
+    return c->finalists < c->candidates;
+}
+
 static int64_t phase_size(const struct shared_search *s, int64_t phase)
 {
     const struct config_shared *c = &s->config.shared;
@@ -69,6 +74,8 @@ static int64_t phase_size(const struct shared_search *s, int64_t phase)
     case PHASE_DERIVE:
         return c->candidates;
     case PHASE_FINAL:
+        if (!is_screened(c))
+            return 0; /* all of them have that score already */
         return (int64_t)(s->best[ARM_SEARCH].count + s->best[ARM_CONTROL].count);
     default:
         return 0;
@@ -176,7 +183,7 @@ static int propose_selection(struct shared_search *s, uint64_t id, int64_t k,
                              struct proposal *ret, struct error *err)
 {
     const struct config_shared *c = &s->config.shared;
-    bool screened = s->at.phase == PHASE_DERIVE && c->finalists < c->candidates;
+    bool screened = s->at.phase == PHASE_DERIVE && is_screened(c);
     ret->arm = (uint8_t)arm_of(s, k);
     ret->shared.part = screened ? 0 : -1;
     return s->policy_selects && ret->arm == ARM_SEARCH
@@ -204,7 +211,7 @@ static int propose_score(struct shared_search *s, uint64_t id, int64_t k,
     ret->shared.step = (uint64_t)((s->at.epoch + 1) * c->steps);
     if (s->at.phase == PHASE_CONTROL) {
         int64_t update = s->at.epoch * c->controller_steps + k / s->config.batch;
-        ret->shared.part = (int32_t)(update % INT32_MAX);
+        ret->shared.part = 1 + (int32_t)(update % (INT32_MAX - 1));
         return search_reinforce.ask(s->policy, id, ret, ret_answer, err);
     }
     if (s->at.phase != PHASE_FINAL)

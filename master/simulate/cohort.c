@@ -13,6 +13,7 @@
 #include "common/rng.h"
 #include "proto/message.h"
 #include "proto/wire_sim.h"
+#include "master/simulate/sim_pool.h"
 
 enum timer { TIMER_HELLO, TIMER_BEAT, TIMER_EPOCH, TIMER_END, TIMER_DEATH, TIMER_FAULT };
 enum { TIMER_BITS = 3, EPOCHS_MOST = 1000 };
@@ -24,6 +25,8 @@ static const double start_wall = 1e9;
 struct order { /* a task that waits or runs */
     uint64_t trial;
     int32_t attempt;
+    uint8_t kind;
+    struct trial_shared shared;
     float accuracy;
     double seconds, timeout;
 };
@@ -38,6 +41,7 @@ struct member {
     float slowness;
     double ends, began;
     double clear_at; /* no message arrives before */
+    struct trial_shared pool; /* how far its shared weights have come */
 };
 
 struct cohort {
@@ -47,6 +51,7 @@ struct cohort {
     struct rng rng;
     struct bytes out, beats[2]; /* beats: heartbeats of an idle and of a busy rank */
     struct trial_epoch *curve;  /* `epochs` entries */
+    struct sim_pool_states states;
     int epochs;
     struct cohort_counts counts;
     char kernels[TRIAL_KERNELS]; /* that seem to train */
@@ -117,11 +122,38 @@ static void beat(struct cohort *c, int rank)
     arm(c, rank, now_of(c) + c->setup.config->run.heartbeat, TIMER_BEAT, 0);
 }
 
+/* Of its curve: what shares weights is over with one. */
+static int epochs_of(const struct cohort *c, const struct order *o)
+{
+    return o->kind == TRIAL_TRAIN_CHILD ? c->epochs : 1;
+}
+
+/* Its first order cannot be worked on: true, and the master knows. */
+static bool is_behind(struct cohort *c, int rank)
+{
+    struct member *w = &c->members[rank];
+    const struct order *o = &w->orders[0];
+    if (o->kind == TRIAL_TRAIN_CHILD ||
+        sim_pool_reach(&w->pool, &c->states, o->kind, &o->shared))
+        return false;
+    post(c, rank,
+         &(struct message){
+             .type = MESSAGE_BEHIND,
+             .behind = {.trial = o->trial, .attempt = o->attempt, .at = w->pool}});
+    return true;
+}
+
+static void drop_first(struct cohort *c, int rank);
+
 /* What will become of an attempt is drawn when it begins. */
 static void begin(struct cohort *c, int rank)
 {
     struct member *w = &c->members[rank];
     struct order *o = &w->orders[0];
+    if (is_behind(c, rank)) {
+        drop_first(c, rank);
+        return;
+    }
     double now = now_of(c), seconds = o->seconds * w->slowness;
     w->runs++;
     w->epoch = 0;
@@ -142,7 +174,7 @@ static void begin(struct cohort *c, int rank)
     w->ends = now + seconds;
     if (strikes(c, FAULT_WORKER_LOST))
         arm(c, rank, now + seconds * rng_double(&c->rng), TIMER_DEATH, w->runs);
-    if (c->epochs > 1)
+    if (epochs_of(c, o) > 1)
         arm(c, rank, now + planned / c->epochs, TIMER_EPOCH, w->runs);
     arm(c, rank, w->ends, TIMER_END, w->runs);
 }
@@ -150,7 +182,8 @@ static void begin(struct cohort *c, int rank)
 /* Towards the accuracy of the architecture, which the last epoch reaches. */
 static float accuracy_at(const struct cohort *c, const struct order *o, int epoch)
 {
-    double left = (double)(c->epochs - epoch) / c->epochs;
+    int epochs = epochs_of(c, o);
+    double left = (double)(epochs - epoch) / epochs;
     return (float)(o->accuracy * (1 - 0.5 * left * left));
 }
 
@@ -175,7 +208,8 @@ static void post_result(struct cohort *c, int rank)
 {
     const struct member *w = &c->members[rank];
     const struct order *o = &w->orders[0];
-    bool failed = w->failure != FAILURE_NONE;
+    bool failed = w->failure != FAILURE_NONE, step = o->kind == TRIAL_TRAIN_SHARED;
+    int epochs = epochs_of(c, o);
     struct message m = {.type = MESSAGE_RESULT,
                         .result = {.trial = o->trial,
                                    .attempt = o->attempt,
@@ -183,15 +217,16 @@ static void post_result(struct cohort *c, int rank)
                                    .seconds = w->ends - w->began,
                                    .params = NAN,
                                    .flops = NAN,
-                                   .epoch_count = failed ? 0 : (uint32_t)c->epochs,
+                                   .epoch_count = failed ? 0 : (uint32_t)epochs,
                                    .epochs = c->curve,
                                    .reason = (char *)(w->failure == FAILURE_TIMEOUT
                                                           ? "time limit of a trial"
                                                       : failed ? "a simulated fault"
                                                                : "")}};
     memcpy(m.result.kernels, c->kernels, sizeof m.result.kernels);
-    for (int i = 0; i < c->epochs && !failed; i++)
-        c->curve[i].val_accuracy = accuracy_at(c, o, i + 1);
+    for (int i = 0; i < epochs && !failed; i++)
+        c->curve[i].val_accuracy = step ? NAN : accuracy_at(c, o, i + 1);
+    c->curve[0].train_loss = step ? 1 - o->accuracy : NAN;
     post(c, rank, &m);
 }
 
@@ -206,7 +241,12 @@ static void drop_first(struct cohort *c, int rank)
 
 static void end(struct cohort *c, int rank)
 {
-    c->counts.failed += c->members[rank].failure != FAILURE_NONE;
+    struct member *w = &c->members[rank];
+    c->counts.failed += w->failure != FAILURE_NONE;
+    if (w->failure != FAILURE_NONE)
+        w->pool = (struct trial_shared){0}; /* its trainer is started anew */
+    else if (w->orders[0].kind == TRIAL_TRAIN_SHARED)
+        sim_pool_train(&w->pool, &c->states, &c->setup.config->search.shared);
     post_result(c, rank);
     drop_first(c, rank);
 }
@@ -306,6 +346,8 @@ static void take_task(struct cohort *c, int rank, const struct message_task *t)
     w->orders[w->count++] = (struct order){
         .trial = t->trial,
         .attempt = t->attempt,
+        .kind = t->kind,
+        .shared = t->shared,
         .accuracy = (float)model_accuracy(c->setup.model, t->architecture),
         .seconds = model_seconds(c->setup.model, t->trial, t->architecture),
         .timeout = t->timeout};

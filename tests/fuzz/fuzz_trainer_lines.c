@@ -64,6 +64,11 @@ static void take_checkpoint(void *context, const struct message_checkpoint *c)
     FUZZ_CHECK(c->seconds >= 0 && strlen(c->reason) < sizeof c->reason);
 }
 
+static void take_behind(void *context, const struct message_behind *b)
+{
+    FUZZ_CHECK(b->at.part >= 0 && b->at.step <= INT64_MAX);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const metrics[] = {"val_accuracy", "val_loss", "train_loss", "lr",
@@ -74,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .config = &config,
         .checkpoint_folder = data && size > 0 && data[0] & 64 ? "/nowhere" : NULL,
         .clock = &clock_system,
-        .sink = {take_progress, take_result, take_checkpoint, &results}};
+        .sink = {take_progress, take_result, take_checkpoint, take_behind, &results}};
     const struct message_slot place = {0};
     struct slot *s;
     if (size < 1 || size > FUZZ_INPUT_MAX)

@@ -144,7 +144,7 @@ static void check_epoch(int strategy, const struct proposal *p, int epoch)
     for (int k = 0; k < control; k++, p++) {
         ck_assert_uint_eq(p->kind, TRIAL_EVAL_SHARED);
         ck_assert_uint_eq(p->shared.step, after);
-        ck_assert_int_eq(p->shared.part, epoch * UPDATES + k / BATCH);
+        ck_assert_int_eq(p->shared.part, 1 + epoch * UPDATES + k / BATCH);
         ck_assert_uint_eq(p->policy_version, (uint32_t)(epoch * UPDATES + k / BATCH));
     }
     for (int k = 0; k < PROBES; k++, p++) {

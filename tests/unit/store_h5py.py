@@ -37,7 +37,7 @@ def dump_trials(table):
         words += [bits(row[c], "<d") for c in (
             "val_accuracy", "reward", "seconds", "params", "flops", "log_probability",
             "proposed_at", "finished_at", "saved_seconds")]
-        words.append(row["saved_epochs"])
+        words += [row["saved_epochs"], row["step"], row["part"]]
         words.append(",".join(str(t) for t in row["tokens"]))
         reason = row["reason"]
         reason = reason.decode() if isinstance(reason, bytes) else reason or ""

@@ -64,6 +64,9 @@ static inline struct trial sample_trial(struct rng *rng, uint64_t id, uint32_t e
         t.saved_seconds = 1.0 / (double)id;
         t.saved_epochs = (uint32_t)id * 7 % TRIAL_MAX_EPOCHS;
     }
+    t.kind = (uint8_t)(id % TRIAL_KIND_COUNT);
+    if (t.kind != TRIAL_TRAIN_CHILD)
+        t.shared = (struct trial_shared){id << 33, (int32_t)(id % 5) - 1};
     if (rng_below(rng, 3) > 0)
         snprintf(t.kernels, sizeof t.kernels, "kernels %u", rng_u32(rng));
     if (t.state == TRIAL_WAITING || t.state == TRIAL_SAVED)

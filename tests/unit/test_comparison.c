@@ -158,7 +158,52 @@ START_TEST(the_difference_is_that_of_the_newest_of_both)
 }
 END_TEST
 
-UNIT_MAIN("comparison", an_empty_run_cannot_tell, without_control_nothing_is_said,
-          too_few_or_alike_is_no_evidence, a_clear_difference_is_told_either_way,
-          of_a_loss_less_is_better, failed_and_saved_trials_are_no_evidence,
+static void add_shared(int kind, uint64_t step, int32_t part, int arm, double metric)
+{
+    struct trial t = {.id = ledger_count(ledger),
+                      .kind = (uint8_t)kind,
+                      .shared = {step, part},
+                      .arm = (uint8_t)arm,
+                      .state = TRIAL_DONE,
+                      .same_as = -1,
+                      .val_accuracy = metric,
+                      .worker = -1,
+                      .slot = -1};
+    t.architecture = calloc(1, sizeof *t.architecture);
+    ck_assert_int_eq(ledger_add(ledger, &t, NULL), 0);
+}
+
+/* Scores after earlier steps, of the policy's rewards and of chosen finalists are no
+ * sample; before there are candidates, the newest probes are it. */
+START_TEST(shared_weights_are_compared_at_one_step)
+{
+    setup_run("val_perplexity", 0.5);
+    config.search.strategy = STRATEGY_ENAS;
+    for (int i = 0; i < 10; i++) {
+        add_shared(TRIAL_TRAIN_SHARED, (uint64_t)i, 0, ARM_SEARCH, NAN);
+        add_shared(TRIAL_EVAL_SHARED, 10, -1, i % 2, 900 + i); /* an earlier epoch */
+        add_shared(TRIAL_EVAL_SHARED, 20, 1 + i, ARM_SEARCH, 1 + i); /* rewards */
+    }
+    for (int i = 0; i < 20; i++)
+        add_shared(TRIAL_EVAL_SHARED, 20, -1, i % 2, 100 + 50 * (i % 2) + i);
+    struct ledger *kept = ledger;
+    struct comparison c;
+    ck_assert_int_eq(comparison_make(ledger, &config, &c, NULL), 0);
+    ck_assert_uint_eq(c.arms[ARM_SEARCH].trained, 10);
+    ck_assert_double_eq(c.arms[ARM_SEARCH].best, 100);
+    ck_assert_int_eq(c.verdict, COMPARISON_BETTER);
+    for (int i = 0; i < 18; i++)
+        add_shared(TRIAL_EVAL_SHARED, 20, 0, i % 2, 70 + i);
+    add_shared(TRIAL_EVAL_SHARED, 20, -1, ARM_CONTROL, 50); /* a finalist */
+    c = finish("may be chance");
+    ck_assert_ptr_eq(kept, ledger);
+    ck_assert_uint_eq(c.arms[ARM_SEARCH].trained, 9);
+    ck_assert_double_eq(c.arms[ARM_CONTROL].best, 71);
+}
+END_TEST
+
+UNIT_MAIN("comparison", shared_weights_are_compared_at_one_step, an_empty_run_cannot_tell,
+          without_control_nothing_is_said, too_few_or_alike_is_no_evidence,
+          a_clear_difference_is_told_either_way, of_a_loss_less_is_better,
+          failed_and_saved_trials_are_no_evidence,
           the_difference_is_that_of_the_newest_of_both)

@@ -65,8 +65,8 @@ static const struct {
     {"search:\n  trails: 5\n",
      "file.yaml:2: search.trails: unknown key; did you mean 'trials'?"},
     {"seach: {trials: 5}\n", "file.yaml:1: seach: unknown key; did you mean 'search'?"},
-    {"epochs: 5\n",
-     "file.yaml:1: epochs: unknown key; did you mean 'trainer.builtin.epochs'?"},
+    {"epochs: 5\n", "file.yaml:1: epochs: unknown key; did you mean "
+                    "'trainer.builtin.epochs' or 'search.shared.epochs'?"},
     {"lr: 5\n", "file.yaml:1: lr: unknown key; did you mean "
                 "'trainer.builtin.optimizer.lr' or 'search.controller.lr'?"},
     {"control: {xyzzy: 1}\n",
@@ -77,8 +77,9 @@ static const struct {
     {"seed: 9223372036854775808\n",
      "file.yaml:1: seed: expected a whole number of at least "
      "0, found '9223372036854775808'"},
-    {"search: 5\n", "file.yaml:1: search: expected the keys strategy, trials, hours, "
-                    "core_hours, gpu_hours, batch, duplicates, controller, found '5'"},
+    {"search: 5\n",
+     "file.yaml:1: search: expected the keys strategy, trials, hours, "
+     "core_hours, gpu_hours, batch, duplicates, controller, shared, found '5'"},
     {"control: [1]\n",
      "file.yaml:1: control: expected the keys strategy, share, found [1]"},
     {"search:\n  batch: {a: 1}\n",
@@ -125,10 +126,12 @@ static const struct {
      "bytes, as in [python3, train.py], found './train'"},
     {"reward: {power: nan}\n",
      "file.yaml:1: reward.power: expected a number from 0.001 to 100, found 'nan'"},
-    {"preset: enas-rnn\n",
-     "file.yaml:1: preset: expected nas-2017, rnn-scratch or random, found 'enas-rnn'"},
-    {"preset: [random]\n",
-     "file.yaml:1: preset: expected nas-2017, rnn-scratch or random, found [random]"},
+    {"preset: enas-cnn\n", "file.yaml:1: preset: expected nas-2017, rnn-scratch, "
+                           "enas-rnn, enas-article or random, "
+                           "found 'enas-cnn'"},
+    {"preset: [random]\n", "file.yaml:1: preset: expected nas-2017, rnn-scratch, "
+                           "enas-rnn, enas-article or random, "
+                           "found [random]"},
 };
 
 static const struct {
@@ -418,8 +421,8 @@ START_TEST(set_refuses_what_does_not_fit)
         {"name", "--set name: expected key=value"},
         {"=5", "--set =5: expected key=value"},
         {"search.trails=5", "--set search.trails: unknown key; did you mean 'trials'?"},
-        {"xyzzy.epochs=5",
-         "--set xyzzy.epochs: unknown key; did you mean 'trainer.builtin.epochs'?"},
+        {"xyzzy.epochs=5", "--set xyzzy.epochs: unknown key; did you mean "
+                           "'trainer.builtin.epochs' or 'search.shared.epochs'?"},
         {"search.batch=", "--set search.batch: expected a whole number from 1 to 65536, "
                           "found nothing"},
         {"search.batch=a", "--set search.batch: expected a whole number from 1 to 65536, "

@@ -1,36 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training on a text whose entropy is known: word k is followed by 2 k + 1 or 2 k + 2
- * (modulo WORDS), with probabilities 3/4 and 1/4. */
+/* Training on a text whose entropy is known. */
 #include "worker/language.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "common/rng.h"
+#include "text_rig.h"
 #include "unit.h"
-
-enum { WORDS = 11, COUNT = 6000, HELD_OUT = 1500 };
-
-static int32_t train[COUNT], validation[HELD_OUT];
-static const double entropy = 0.5623351446188083; /* of (3/4, 1/4), nats */
-
-static void fill(int32_t *text, size_t count, uint64_t stream)
-{
-    struct rng rng;
-    rng_init(&rng, 5, RNG_TEST, stream);
-    text[0] = 0;
-    for (size_t i = 1; i < count; i++)
-        text[i] = (2 * text[i - 1] + 1 + (rng_below(&rng, 4) == 0)) % WORDS;
-}
-
-static struct corpus corpus(void)
-{
-    fill(train, COUNT, 0);
-    fill(validation, HELD_OUT, 1);
-    return (struct corpus){.vocabulary = WORDS,
-                           .parts = {[CORPUS_TRAIN] = {train, COUNT},
-                                     [CORPUS_VALIDATION] = {validation, HELD_OUT}}};
-}
 
 static struct language_settings settings(void)
 {
@@ -56,14 +32,14 @@ static void init(struct language *l, const struct language_settings *s,
 START_TEST(short_texts_are_refused)
 {
     struct language l;
-    struct corpus c = corpus();
+    struct corpus c = text_corpus();
     struct language_settings s = settings();
     struct error err = {0};
     c.parts[CORPUS_TRAIN].count = 15;
     ck_assert_int_eq(language_init(&l, &s, &c, &chain, 1, &err), ERROR_INPUT);
     ck_assert_str_eq(err.text, "the training text has 15 words, which are too few for 8 "
                                "columns of at least 2");
-    c = corpus();
+    c = text_corpus();
     s.patience = -1;
     ck_assert_int_eq(language_init(&l, &s, &c, &chain, 1, &err), ERROR_INPUT);
     s.patience = 0;
@@ -101,19 +77,19 @@ END_TEST
 /* Close to the entropy, and from below no closer than chance allows. */
 START_TEST(it_learns_what_there_is_to_learn)
 {
-    struct corpus c = corpus();
+    struct corpus c = text_corpus();
     struct language_settings s = settings();
     struct trial_epoch epoch = {0};
     struct language l;
     init(&l, &s, &c);
     double untrained = language_evaluate(&l, CORPUS_VALIDATION, 1, NULL, NULL);
-    ck_assert_double_eq_tol(untrained, log(WORDS), 0.1);
+    ck_assert_double_eq_tol(untrained, log(TEXT_WORDS), 0.1);
     for (int i = 0; i < 12; i++) {
         ck_assert_int_eq(language_epoch(&l, i < 8 ? 2 : 0.5, NULL, &epoch), TRAINING_DONE);
         ck_assert_int_eq(l.position.epoch, i + 1);
     }
-    ck_assert_double_lt((double)epoch.val_loss, entropy * 1.05);
-    ck_assert_double_gt((double)epoch.val_loss, entropy * 0.93);
+    ck_assert_double_lt((double)epoch.val_loss, text_entropy * 1.05);
+    ck_assert_double_gt((double)epoch.val_loss, text_entropy * 0.93);
     ck_assert_double_eq_tol((double)epoch.val_loss,
                             language_evaluate(&l, CORPUS_VALIDATION, 5, NULL, NULL), 1e-6);
     ck_assert(isnan(language_evaluate(&l, CORPUS_TEST, 1, NULL, NULL)));
@@ -130,7 +106,7 @@ static bool every_third(void *context)
 /* Stopped again and again, and with other numbers of threads: the same bits. */
 START_TEST(stops_and_threads_change_no_bit)
 {
-    struct corpus c = corpus();
+    struct corpus c = text_corpus();
     struct language_settings s = settings();
     struct trial_epoch epoch[2][3];
     struct language l[2];
@@ -161,7 +137,7 @@ END_TEST
 /* With a rate that is too high for the end, averaging takes over and helps. */
 START_TEST(averaging_begins_when_nothing_improves)
 {
-    struct corpus c = corpus();
+    struct corpus c = text_corpus();
     struct language_settings s = settings();
     struct trial_epoch plain = {0}, averaged = {0};
     struct language a, b;
@@ -184,7 +160,7 @@ END_TEST
 
 START_TEST(divergence_is_told)
 {
-    struct corpus c = corpus();
+    struct corpus c = text_corpus();
     struct language_settings s = settings();
     struct trial_epoch epoch = {0};
     struct language l;

@@ -33,7 +33,8 @@ static struct message example(int type)
                                        UINT64_MAX,
                                        2,
                                        1,
-                                       TRIAL_TRAIN_CHILD,
+                                       TRIAL_TRAIN_SHARED,
+                                       {1ULL << 40, 3},
                                        7200,
                                        12.5,
                                        (char *)"{\"layers\":[]}",
@@ -63,6 +64,9 @@ static struct message example(int type)
     case MESSAGE_CHECKPOINT:
         m.checkpoint =
             (struct message_checkpoint){12, 1, 5, CHECKPOINT_REFUSED, 3, 2.5, "torn"};
+        break;
+    case MESSAGE_BEHIND:
+        m.behind = (struct message_behind){12, 1, 5, {1ULL << 40, 3}};
         break;
     case MESSAGE_READY:
     case MESSAGE_SUSPEND:
@@ -113,8 +117,8 @@ START_TEST(bad_headers_are_refused)
     expect_error(&b, "version 9");
     frame(&b, 0, NULL, 0);
     expect_error(&b, "unknown type 0");
-    frame(&b, 14, NULL, 0);
-    expect_error(&b, "unknown type 14");
+    frame(&b, 15, NULL, 0);
+    expect_error(&b, "unknown type 15");
     frame(&b, MESSAGE_READY, NULL, 0);
     b.data[8] = 1;
     expect_error(&b, "says 1 bytes, 0 are there");
@@ -234,13 +238,13 @@ START_TEST(every_message_comes_back)
     struct bytes b, again;
     bytes_init(&b);
     bytes_init(&again);
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_SUSPENDED; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_BEHIND; type++) {
         struct message m = example(type);
         message_encode(&m, &b);
     }
     struct bytes_reader r;
     bytes_reader_init(&r, b.data, b.size);
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_SUSPENDED; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_BEHIND; type++) {
         struct message m;
         struct error err = {0};
         ck_assert_msg(message_decode(&r, &m, &err) == 1, "%s", err.text);
@@ -328,7 +332,7 @@ START_TEST(arbitrary_bytes_are_survived)
     for (uint64_t round = 0; round < 60000; round++) {
         struct rng rng;
         struct bytes b;
-        struct message m = example(1 + (int)(round % MESSAGE_SUSPENDED)), back;
+        struct message m = example(1 + (int)(round % MESSAGE_BEHIND)), back;
         struct error err = {0};
         rng_init(&rng, seed, RNG_TEST, round);
         bytes_init(&b);

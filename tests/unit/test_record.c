@@ -232,6 +232,33 @@ START_TEST(checkpoints_come_back_and_are_checked)
 }
 END_TEST
 
+/* Steps and parts, which records of children of their own lack as they always did. */
+START_TEST(shared_weights_come_back)
+{
+    struct architecture a = {.depth = 2, .count = 1, .tokens = {3}};
+    struct trial t = {.id = 5, .same_as = -1, .architecture = &a}, back;
+    struct bytes b;
+    struct bytes_reader in;
+    size_t size[TRIAL_KIND_COUNT];
+    for (int kind = 0; kind < TRIAL_KIND_COUNT; kind++) {
+        t.kind = (uint8_t)kind;
+        t.shared = (struct trial_shared){1ULL << 50, kind == TRIAL_EVAL_SHARED ? -1 : 7};
+        bytes_init(&b);
+        record_encode_proposed(&t, &b);
+        size[kind] = b.size;
+        bytes_reader_init(&in, b.data, b.size);
+        ck_assert_int_eq(record_decode_proposed(&in, &back, NULL), 0);
+        ck_assert_int_eq(back.kind, kind);
+        ck_assert(back.shared.step == (kind ? t.shared.step : 0));
+        ck_assert(back.shared.part == (kind ? t.shared.part : 0));
+        free(back.architecture);
+        bytes_fini(&b);
+    }
+    ck_assert_uint_eq(size[TRIAL_TRAIN_SHARED], size[TRIAL_TRAIN_CHILD] + 12);
+    ck_assert_uint_eq(size[TRIAL_EVAL_SHARED], size[TRIAL_TRAIN_CHILD] + 12);
+}
+END_TEST
+
 START_TEST(unknown_enumerations_are_refused)
 {
     struct bytes b;
@@ -379,7 +406,8 @@ START_TEST(the_small_records_come_back)
 }
 END_TEST
 
-UNIT_MAIN("record", every_cut_record_is_refused, random_damage_never_harms,
-          unknown_enumerations_are_refused, checkpoints_come_back_and_are_checked,
-          a_hostile_curve_allocates_nothing, proposals_come_back, results_come_back,
+UNIT_MAIN("record", shared_weights_come_back, every_cut_record_is_refused,
+          random_damage_never_harms, unknown_enumerations_are_refused,
+          checkpoints_come_back_and_are_checked, a_hostile_curve_allocates_nothing,
+          proposals_come_back, results_come_back,
           long_reasons_are_cut_so_that_they_read_back, the_small_records_come_back)

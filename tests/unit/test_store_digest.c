@@ -131,6 +131,8 @@ START_TEST(what_a_status_counts_comes_back)
         const struct trial *b = ledger_trial(d.ledger, id);
         ck_assert_int_eq(a->state, b->state);
         ck_assert_int_eq(a->arm, b->arm);
+        ck_assert(a->kind == b->kind && a->shared.step == b->shared.step &&
+                  a->shared.part == b->shared.part);
         ck_assert_int_eq(a->same_as, b->same_as);
         ck_assert(architecture_hash_equal(a->hash, b->hash));
         ck_assert(same_double(a->val_accuracy, b->val_accuracy));

@@ -72,9 +72,9 @@ static void expect_trial(struct text *out, const struct trial *t)
     const double values[] = {t->val_accuracy, t->reward,     t->seconds,
                              t->params,       t->flops,      t->log_probability,
                              t->proposed_at,  t->finished_at};
-    text_append(out, "trial %llu %s %s %s train_child %u %u %d %d %u",
-                (unsigned long long)t->id, trial_state_name(t->state),
-                trial_arm_name(t->arm), trial_failure_name(t->failure),
+    text_append(out, "trial %llu %s %s %s %s %u %u %d %d %u", (unsigned long long)t->id,
+                trial_state_name(t->state), trial_arm_name(t->arm),
+                trial_failure_name(t->failure), trial_kind_name(t->kind),
                 t->architecture->depth, t->attempts, t->worker, t->slot,
                 t->policy_version);
     text_append(out, " %llu %llu %lld %llu %llu %u", (unsigned long long)t->arm_index,
@@ -84,7 +84,8 @@ static void expect_trial(struct text *out, const struct trial *t)
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         expect_f64(out, values[i]);
     expect_f64(out, t->saved_seconds);
-    text_append(out, " %u ", t->saved_epochs);
+    text_append(out, " %u %llu %d ", t->saved_epochs, (unsigned long long)t->shared.step,
+                t->shared.part);
     for (int i = 0; i < t->architecture->count; i++)
         text_append(out, "%s%u", i ? "," : "", t->architecture->tokens[i]);
     text_append(out, " %s|%s\n", t->kernels, t->reason ? t->reason : "");

@@ -39,8 +39,8 @@ START_TEST(bad_lines_have_one_clear_error)
         {"{}", "line: \"type\" is missing"},
         {"{\"type\":7}", "line: \"type\" is a number, a string is needed"},
         {"{\"type\":\"metrics\"}",
-         "the line's type is \"metrics\", allowed are ready, progress, result and "
-         "checkpoint"},
+         "the line's type is \"metrics\", allowed are ready, progress, result, "
+         "checkpoint and behind"},
         {"{\"type\":\"ready\"}", "ready: \"protocol\" is missing"},
         {"{\"type\":\"ready\",\"protocol\":2}",
          "ready: the trainer speaks protocol 2, this program 1"},
@@ -319,7 +319,8 @@ END_TEST
 
 START_TEST(orders_are_on_one_line)
 {
-    char *text = trainer_encode_task(5, 2, UINT64_MAX, "{\"layers\":[]}", NULL, NULL);
+    char *text = trainer_encode_task(&(struct trainer_task){
+        .trial = 5, .attempt = 2, .seed = UINT64_MAX, .architecture = "{\"layers\":[]}"});
     ck_assert_str_eq(text, "{\"type\":\"task\",\"trial\":5,\"attempt\":2,"
                            "\"seed\":9223372036854775807,"
                            "\"architecture\":{\"layers\":[]},\"hyperparameters\":{}}");
@@ -327,11 +328,20 @@ START_TEST(orders_are_on_one_line)
     text = trainer_encode_cancel(5, 2);
     ck_assert_str_eq(text, "{\"type\":\"cancel\",\"trial\":5,\"attempt\":2}");
     free(text);
-    text = trainer_encode_task(5, 2, 1, NULL, NULL,
-                               &(struct trainer_checkpoint){"/a \"b", 60});
+    text = trainer_encode_task(&(struct trainer_task){
+        .trial = 5, .attempt = 2, .seed = 1, .checkpoint = {"/a \"b", 60}});
     ck_assert_str_eq(text, "{\"type\":\"task\",\"trial\":5,\"attempt\":2,\"seed\":1,"
                            "\"architecture\":{},\"hyperparameters\":{},"
                            "\"checkpoint\":\"/a \\\"b\",\"checkpoint_every\":60}");
+    free(text);
+    text = trainer_encode_task(&(struct trainer_task){.trial = 5,
+                                                      .attempt = 2,
+                                                      .seed = 1,
+                                                      .kind = TRIAL_EVAL_SHARED,
+                                                      .shared = {700, -1}});
+    ck_assert_str_eq(text, "{\"type\":\"task\",\"trial\":5,\"attempt\":2,\"seed\":1,"
+                           "\"architecture\":{},\"hyperparameters\":{},"
+                           "\"kind\":\"eval_shared\",\"step\":700,\"part\":-1}");
     free(text);
     text = trainer_encode_checkpoint(5, 2);
     ck_assert_str_eq(text, "{\"type\":\"checkpoint\",\"trial\":5,\"attempt\":2}");

@@ -98,7 +98,7 @@ START_TEST(a_greeting_carries_what_the_trainer_needs)
     struct trainer_order order;
     struct error err = {0};
     fill(&sent);
-    char *text = trainer_encode_hello(&sent, 5, "/cache");
+    char *text = trainer_encode_hello(&sent, 5, "/cache", NULL);
     ck_assert_ptr_nonnull(text);
     ck_assert_ptr_null(strchr(text, '\n'));
     config_defaults(&config);
@@ -129,7 +129,7 @@ START_TEST(of_the_trainers_only_the_chosen_is_described)
     config_defaults(&sent);
     ck_assert_int_eq(config_set(&sent, "trainer.command=[python3, \"my train.py\"]", NULL),
                      0);
-    char *text = trainer_encode_hello(&sent, 0, NULL);
+    char *text = trainer_encode_hello(&sent, 0, NULL, NULL);
     json_t *hello = json_loads(text, 0, NULL);
     json_t *trainer = json_object_get(hello, "trainer");
     ck_assert_uint_eq(json_object_size(trainer), 1);
@@ -140,7 +140,7 @@ START_TEST(of_the_trainers_only_the_chosen_is_described)
     json_decref(hello);
     free(text);
     ck_assert_int_eq(config_set(&sent, "trainer.command=[]", NULL), 0);
-    text = trainer_encode_hello(&sent, 0, NULL);
+    text = trainer_encode_hello(&sent, 0, NULL, NULL);
     ck_assert_ptr_null(strstr(text, "command"));
     ck_assert_ptr_nonnull(strstr(text, "\"builtin\":{\"epochs\":"));
     free(text);
@@ -152,7 +152,11 @@ START_TEST(tasks_are_read)
     struct trainer_order order;
     struct error err = {0};
     char *text =
-        trainer_encode_task(12, 2, 34, "{\"layers\":[1]}", "{\"epochs\":4}", NULL);
+        trainer_encode_task(&(struct trainer_task){.trial = 12,
+                                                   .attempt = 2,
+                                                   .seed = 34,
+                                                   .architecture = "{\"layers\":[1]}",
+                                                   .hyperparameters = "{\"epochs\":4}"});
     ck_assert_msg(decode(text, &order, &err) == 0, "%s", err.text);
     ck_assert_int_eq(order.type, ORDER_TASK);
     ck_assert_uint_eq(order.trial, 12);
@@ -169,8 +173,8 @@ START_TEST(tasks_are_read)
     ck_assert_uint_eq(json_object_size(order.hyperparameters), 0);
     ck_assert_ptr_null(order.checkpoint);
     trainer_order_fini(&order);
-    text = trainer_encode_task(1, 1, 1, NULL, NULL,
-                               &(struct trainer_checkpoint){"/a b", 90});
+    text = trainer_encode_task(&(struct trainer_task){
+        .trial = 1, .attempt = 1, .seed = 1, .checkpoint = {"/a b", 90}});
     ck_assert_int_eq(decode(text, &order, NULL), 0);
     ck_assert_str_eq(order.checkpoint, "/a b");
     ck_assert(order.checkpoint_every == 90);

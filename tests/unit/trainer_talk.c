@@ -79,7 +79,7 @@ void talk_say(struct talk *t, const char *line)
 
 void talk_say_hello(struct talk *t, const struct config *config)
 {
-    char *line = trainer_encode_hello(config, 0, t->folder);
+    char *line = trainer_encode_hello(config, 0, t->folder, NULL);
     ck_assert_ptr_nonnull(line);
     talk_say(t, line);
     free(line);
@@ -96,8 +96,13 @@ void talk_say_task_at(struct talk *t, uint64_t trial, int attempt, uint64_t seed
                       const char *architecture, const char *hyperparameters,
                       const struct trainer_checkpoint *checkpoint)
 {
-    char *line = trainer_encode_task(trial, attempt, seed, architecture, hyperparameters,
-                                     checkpoint);
+    char *line =
+        trainer_encode_task(&(struct trainer_task){.trial = trial,
+                                                   .attempt = attempt,
+                                                   .seed = seed,
+                                                   .architecture = architecture,
+                                                   .hyperparameters = hyperparameters,
+                                                   .checkpoint = *checkpoint});
     ck_assert_ptr_nonnull(line);
     talk_say(t, line);
     free(line);

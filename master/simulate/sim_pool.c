@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of the built-in trainer, without its weights. */
+#include "master/simulate/sim_pool.h"
+
+#include <string.h>
+
+static int compare(const struct trial_shared *a, const struct trial_shared *b)
+{
+    if (a->step != b->step)
+        return a->step < b->step ? -1 : 1;
+    return (a->part > b->part) - (a->part < b->part);
+}
+
+/* The newest state of at most `step` steps; 0: from the beginning. */
+static uint64_t newest(const struct sim_pool_states *states, uint64_t step)
+{
+    uint64_t best = 0;
+    for (int i = 0; i < SIM_POOL_STATES; i++)
+        if (states->steps[i] <= step && states->steps[i] > best)
+            best = states->steps[i];
+    return best;
+}
+
+bool sim_pool_reach(struct trial_shared *at, const struct sim_pool_states *states,
+                    int kind, const struct trial_shared *task)
+{
+    struct trial_shared want = {task->step, kind == TRIAL_TRAIN_SHARED ? task->part : 0};
+    int order = compare(at, &want);
+    uint64_t state = newest(states, want.step);
+    if (order > 0 || (order < 0 && state > at->step))
+        *at = (struct trial_shared){.step = state};
+    return compare(at, &want) == 0;
+}
+
+void sim_pool_train(struct trial_shared *at, struct sim_pool_states *states,
+                    const struct config_shared *c)
+{
+    if (++at->part < c->samples)
+        return;
+    *at = (struct trial_shared){.step = at->step + 1};
+    bool due =
+        at->step % (uint64_t)c->save_every == 0 || at->step % (uint64_t)c->steps == 0;
+    if (!due || newest(states, at->step) == at->step)
+        return;
+    memmove(states->steps + 1, states->steps,
+            sizeof states->steps - sizeof *states->steps);
+    states->steps[0] = at->step;
+}

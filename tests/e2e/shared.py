@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Searches whose architectures share one pool of weights: the same history with any number
+of ranks, through kills of trainers and of the whole run, and without its saved weights.
+
+Usage: shared.py ARCHWAY FAKE_TRAINER COMPARE_RUNS [WIKITEXT_FOLDER]
+"""
+import json
+import math
+import os
+import random
+import signal
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+import language
+import runs
+
+CONFIG = """
+preset: enas-article
+name: shared
+seed: 5
+task: {{data: {{path: {data}, vocabulary: {vocabulary}}}}}
+space: {{nodes: {nodes}}}
+trainer:
+  builtin:
+    hidden: {hidden}
+    batch: {batch}
+    optimizer: {{lr: {lr}}}
+    schedule: {{name: constant}}
+    recurrent: {{bptt: {bptt}, norm: {norm}, init: 0.1,
+                 dropout: {{embedding: 0, input: 0, output: 0, weight: 0}}}}
+search:
+  strategy: {strategy}
+  batch: 3
+  shared: {{epochs: {epochs}, steps: {steps}, samples: {samples}, save_every: 25,
+            controller_steps: 5, probes: {probes}, candidates: 20, finalists: 4}}
+control: {{share: 0.25}}
+run: {{mode: sync, snapshot_every: 0.2s, retries: 1000}}
+resources: {{oversubscribe: true}}
+"""
+SMALL = {'vocabulary': 'all', 'nodes': 4, 'hidden': 16, 'batch': 8, 'lr': 2, 'bptt': 12,
+         'norm': 'false', 'strategy': 'enas', 'epochs': 5, 'steps': 150, 'samples': 2,
+         'probes': 8}
+WIKITEXT = None
+
+
+def seeded():
+    seed = int(os.environ.get('ARCHWAY_TEST_SEED', time.time_ns() % 1000000))
+    print('seed', seed, flush=True)
+    return random.Random(seed)
+
+
+def children_of(pid):
+    """Living trainers that were started by this process."""
+    found = []
+    for name in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open('/proc/%s/stat' % name, encoding='latin-1') as stat:
+                fields = stat.read().rpartition(')')[2].split()
+            with open('/proc/%s/cmdline' % name, encoding='latin-1') as cmdline:
+                trainer = 'archway-trainer' in cmdline.read()
+        except OSError:
+            continue
+        if trainer and int(fields[1]) == pid and fields[0] != 'Z':
+            found.append(int(name))
+    return found
+
+
+class Shared(language.Language):
+    # Only the text of the other class.
+    test_a_search_reaches_the_entropy = None
+    test_killed_it_goes_on = None
+    test_what_does_not_fit_is_refused = None
+    test_a_text_that_is_too_short_fails_its_trials = None
+
+    def write(self, **changes):
+        values = dict(SMALL, data=self.path('text'))
+        values.update(changes)
+        with open(self.path('c.yaml'), 'w', encoding='utf-8') as file:
+            file.write(CONFIG.format(**values))
+        return 'c.yaml'
+
+    def probes(self, run, steps):
+        """Mean perplexity on the whole validation text after every epoch, search arm."""
+        by_epoch = {}
+        for trial in self.trials(run):
+            if trial['kind'] == 'eval_shared' and trial['part'] < 0 and trial['arm'] == 'search':
+                by_epoch.setdefault(trial['step'] // steps, []).append(trial['metric'])
+        return [sum(v) / len(v) for _, v in sorted(by_epoch.items())]
+
+    def assert_same_losses(self, a, b):
+        """Of every step, which the comparison of rewards does not see."""
+        losses = [[t['curve'][-1]['train_loss'] for t in json.loads(
+            self.archway('trials', run, '--format', 'json', '--curves')[0])
+            if t['kind'] == 'train_shared'] for run in (a, b)]
+        self.assertEqual(*losses)
+        self.assertGreater(len(losses[0]), 0)
+
+    def test_the_weights_learn_and_ranks_do_not_matter(self):
+        for strategy in ('enas', 'random-shared'):
+            with self.subTest(strategy):
+                config = self.write(strategy=strategy)
+                self.archway('search', config, '--run', strategy, '--quiet', ranks=3)
+                self.archway('search', config, '--run', strategy + '1', '--quiet')
+                self.assert_same(strategy, strategy + '1')
+                self.assert_same_losses(strategy, strategy + '1')
+                means = self.probes(strategy, SMALL['steps'])
+                self.assertEqual(len(means), SMALL['epochs'])
+                self.assertLess(means[-1], means[0])
+                best = min(t['metric'] for t in json.loads(self.archway(
+                    'trials', strategy, '--top', '4', '--format', 'json')[0]))
+                self.assertLess(best, math.exp(language.ENTROPY) * 1.25)
+                self.assertGreater(best, math.exp(language.ENTROPY) * 0.97)
+                self.assert_replays(strategy)
+
+    def test_trainers_are_killed(self):
+        """Whoever holds the weights: steps since the last state are made again."""
+        moments, kills = seeded(), 0
+        config = self.write(epochs=3)
+        self.archway('search', config, '--run', 'calm', '--quiet')
+        process = self.start('search', config, '--run', 'r', '--quiet', '--set', 'run.slots=2')
+        while process.poll() is None:
+            time.sleep(moments.uniform(0.05, 0.4))
+            for pid in children_of(process.pid):
+                if moments.random() < 0.5:
+                    os.kill(pid, signal.SIGKILL)
+                    kills += 1
+        self.assertEqual(process.returncode, 0, process.stderr.read())
+        self.assertGreater(kills, 1)
+        self.assert_same('calm', 'r')
+        self.assert_same_losses('calm', 'r')
+
+    def disturb(self, moments):
+        """What may happen to the saved weights while nobody runs."""
+        folder = self.path('r/pool')
+        states = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        what = moments.choice(['nothing', 'remove all', 'cut the newest', 'flip a bit'])
+        if not states or what == 'nothing':
+            return
+        if what == 'remove all':
+            shutil.rmtree(folder)
+            return
+        newest = os.path.join(folder, states[-1])
+        size = os.path.getsize(newest)
+        with open(newest, 'r+b') as file:
+            if what == 'cut the newest':
+                file.truncate(moments.randrange(size))
+            elif size:
+                file.seek(moments.randrange(size))
+                byte = file.read(1)[0]
+                file.seek(-1, 1)
+                file.write(bytes([byte ^ 4]))
+
+    def test_killed_it_goes_on(self):
+        moments, kills = seeded(), 0
+        config = self.write(epochs=3)
+        self.archway('search', config, '--run', 'calm', '--quiet')
+        words = ('search', config, '--run', 'r', '--quiet')
+        while True:
+            process = self.start(*words)
+            try:
+                process.wait(moments.uniform(0.2, 0.8) * (1 + kills / 3))
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+            if os.path.exists(self.path('r/journal')):
+                words = ('resume', 'r', '--quiet')
+                self.disturb(moments)
+        self.assertEqual(process.returncode, 0, process.stderr.read())
+        self.assertGreater(kills, 0)
+        self.assert_same('calm', 'r')
+        self.assert_same_losses('calm', 'r')
+
+    def test_what_does_not_fit_is_refused(self):
+        def refused(key, says):
+            errors = self.archway('check', self.write(), '--set', key, status=2)[1]
+            self.assertIn(says, errors)
+        refused('search.trials=100', 'so this must be unlimited')
+        refused('trainer.command=[python3]', 'held by the built-in trainer')
+        refused('search.shared.finalists=21', 'more than search.shared.candidates = 20')
+        refused('control.strategy=enas', 'only random can be the control')
+        self.archway('search', 'c.yaml', '--run', 'r', '--quiet')
+        errors = self.archway('resume', 'r', '--allow-change', '--set',
+                              'search.shared.steps=7', status=2)[1]
+        self.assertIn('search.shared cannot change within a run', errors)
+
+    def test_wikitext(self):
+        """The article's search, scaled down to minutes, on a text by its path: the
+        perplexity falls from epoch to epoch, and a kill in the third changes nothing."""
+        if not WIKITEXT or not os.path.isdir(WIKITEXT):
+            self.skipTest('needs WikiText-2')
+        steps = 40
+        config = self.write(data=WIKITEXT, vocabulary=1000, nodes=12, hidden=24, batch=64,
+                            bptt=35, lr=10, norm='true', epochs=4, steps=steps, samples=1,
+                            probes=4)
+        self.archway('search', config, '--run', 'calm', '--quiet', ranks=3)
+        means = self.probes('calm', steps)
+        print('perplexity by epoch:', ' '.join('%.1f' % m for m in means), flush=True)
+        self.assertEqual(len(means), 4)
+        for earlier, later in zip(means, means[1:]):
+            self.assertLess(later, earlier)
+        process = self.start('search', config, '--run', 'r', '--quiet')
+        third = self.path('r/pool/step-%012d.h5' % (2 * steps + 20)) # in epoch 3
+        while not os.path.exists(third) and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        self.assertTrue(os.path.exists(third))
+        self.archway('resume', 'r', '--quiet', ranks=3)
+        self.assert_same('calm', 'r')
+        self.assert_same_losses('calm', 'r')
+
+
+if __name__ == '__main__':
+    runs.ARCHWAY, runs.FAKE, runs.COMPARE = map(os.path.abspath, sys.argv[1:4])
+    if len(sys.argv) > 4 and os.path.isdir(sys.argv[4]):
+        WIKITEXT = os.path.abspath(sys.argv[4])
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:], verbosity=2)
