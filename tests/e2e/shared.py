@@ -120,11 +120,11 @@ class Shared(language.Language):
     def test_trainers_are_killed(self):
         """Whoever holds the weights: steps since the last state are made again."""
         moments, kills = seeded(), 0
-        config = self.write(epochs=3)
+        config = self.write(epochs=8, hidden=32)
         self.archway('search', config, '--run', 'calm', '--quiet')
         process = self.start('search', config, '--run', 'r', '--quiet', '--set', 'run.slots=2')
         while process.poll() is None:
-            time.sleep(moments.uniform(0.05, 0.4))
+            time.sleep(moments.uniform(0.03, 0.2))
             for pid in children_of(process.pid):
                 if moments.random() < 0.5:
                     os.kill(pid, signal.SIGKILL)
@@ -157,13 +157,13 @@ class Shared(language.Language):
 
     def test_killed_it_goes_on(self):
         moments, kills = seeded(), 0
-        config = self.write(epochs=3)
+        config = self.write(epochs=8, hidden=32)
         self.archway('search', config, '--run', 'calm', '--quiet')
         words = ('search', config, '--run', 'r', '--quiet')
         while True:
             process = self.start(*words)
             try:
-                process.wait(moments.uniform(0.2, 0.8) * (1 + kills / 3))
+                process.wait(moments.uniform(0.15, 0.5) * (1 + kills / 3))
                 break
             except subprocess.TimeoutExpired:
                 process.kill()
