@@ -121,6 +121,32 @@ static void format_time(const struct estimate *e, const struct config *config,
                      "would fail.\n", limit);
 }
 
+/* The pool, and what a search with it is made of. */
+static void format_shared(const struct config *config, const struct data_facts *facts,
+                          struct text *out)
+{
+    const struct config_shared *c = &config->search.shared;
+    double h = config->trainer.builtin.hidden, nodes = config->space.rnn.nodes;
+    double pairs = 2 + nodes * (nodes - 1) / 2;
+    double weights = facts->vocabulary * h + pairs * 2 * h * h;
+    int64_t updates = config->search.strategy == STRATEGY_RANDOM_SHARED
+                          ? 0
+                          : (int64_t)c->controller_steps * config->search.batch;
+    char count[32], size[32];
+    text_format_count(weights, count, sizeof count);
+    text_format_size(2 * weights * sizeof(float), size, sizeof size);
+    text_append(out,
+                "#\n# shared     %s weights in %.0f pairs of matrices and the embedding; with "
+                "their gradient\n#            %s a trainer, besides what a window needs\n",
+                count, pairs, size);
+    text_append(out,
+                "# an epoch   %d steps of %d, %lld scores for the policy, %d of the whole "
+                "validation text\n# the end    %d candidates, the %d best of them scored "
+                "again; %lld trials in all\n",
+                c->steps, c->samples, (long long)updates, c->probes, c->candidates,
+                c->finalists, (long long)config_trials(config));
+}
+
 static void format_findings(const struct config *config, const struct data_facts *facts,
                             const char *kernels, const struct estimate *e,
                             struct text *out)
@@ -138,6 +164,8 @@ static void format_findings(const struct config *config, const struct data_facts
         text_append(out, "#\n# The trainer is a program of your own: what a trial takes is not "
                          "known here.\n# Run one by itself, or start with --max-trials 2 and "
                          "see archway status.\n");
+    else if (config_shares_weights(config))
+        format_shared(config, facts, out);
     else if (config_reads_text(config))
         text_append(out, "#\n# Training on a text is not timed here: start with --max-trials 2 "
                          "and see archway status.\n");

@@ -91,7 +91,7 @@ static int read_request(const struct invocation *in, struct request *r, struct e
             is_folder(name) ? read_run(in, r, err) : config_read(name, &r->config, err);
     if (status == 0)
         status = run_apply_options(in, name, &r->config, err);
-    if (status == 0 && r->config.search.trials == 0 && r->config.search.hours <= 0)
+    if (status == 0 && config_trials(&r->config) == 0 && r->config.search.hours <= 0)
         status =
             error_set(err, ERROR_USAGE,
                       "archway simulate: the search has no end; give --max-trials N or "

@@ -181,6 +181,28 @@ static void append_running_trial(const struct explain *x, const struct trial *t,
     text_append(out, "\n");
 }
 
+static void append_done(const struct explain *x, const struct trial *t, struct text *out)
+{
+    static const char *const deeds[] = {"trained", "a step made", "scored"};
+    unsigned long long step = t->shared.step;
+    text_append(out, "%s by attempt %u on rank %d slot %d in %.4g s: ", deeds[t->kind],
+                t->attempts, t->worker, t->slot, t->seconds);
+    if (t->kind == TRIAL_TRAIN_SHARED)
+        text_append(out, "loss %.4f of step %llu of the shared weights, architecture %d\n",
+                    (double)(t->epoch_count ? t->epochs[t->epoch_count - 1].train_loss : NAN),
+                    step, t->shared.part);
+    else
+        text_append(out, "%s %.4f, reward %.4g\n",
+                    engine_config(x->engine)->reward.metric, t->val_accuracy, t->reward);
+    if (t->kind != TRIAL_EVAL_SHARED)
+        return;
+    text_append(out, "  with the shared weights after %llu steps, on ", step);
+    if (t->shared.part < 0)
+        text_append(out, "all of the validation text\n");
+    else
+        text_append(out, "window %d of the validation text\n", t->shared.part);
+}
+
 static void append_state(const struct explain *x, const struct trial *t, struct text *out)
 {
     switch (t->state) {
@@ -200,11 +222,7 @@ static void append_state(const struct explain *x, const struct trial *t, struct 
                     (long long)t->same_as, t->val_accuracy);
         break;
     case TRIAL_DONE:
-        text_append(out,
-                    "trained by attempt %u on rank %d slot %d in %.4g s: %s %.4f, "
-                    "reward %.4g\n",
-                    t->attempts, t->worker, t->slot, t->seconds,
-                    engine_config(x->engine)->reward.metric, t->val_accuracy, t->reward);
+        append_done(x, t, out);
         break;
     default:
         text_append(out, "failed for good (%s) after %u attempts (run.retries: %d): ",
