@@ -63,6 +63,8 @@ struct config_data {
     char path[CONFIG_PATH]; /* folder; empty for generated */
     int whiten;             /* enum config_whiten */
     int vocabulary;         /* text: most different words; 0: all of the training text */
+    char vocabulary_file[CONFIG_PATH]; /* text: its words; empty: those of the training
+                                          text */
     /* generated text only */
     int words, symbols, states;
     /* generated images only */

@@ -60,6 +60,10 @@ const struct config_key config_schema[] = {
     KEY("task.data.vocabulary", INT, task.data.vocabulary, RANGE(0, 1 << 24),
         .initial = "all", .zero = "all", .when = "task.data.format=text|generated-text",
         .help = "Most different words, <unk> among them; rarer ones become <unk>."),
+    KEY("task.data.vocabulary_file", PATH, task.data.vocabulary_file, .initial = "none",
+        .zero = "none", .when = "task.data.format=text",
+        .help = "A file of the words of the vocabulary, the most important first; none: "
+                "those of the training text. Others are <unk>."),
     KEY("task.data.words", INT, task.data.words, RANGE(100, 100000000),
         .initial = "100000", .when = "task.data.format=generated-text",
         .help = "Words of the generated training text; the others have a tenth of it."),

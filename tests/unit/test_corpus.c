@@ -199,6 +199,41 @@ static const char *words_of(const char *text, size_t size)
 }
 #define WORDS_OF(text) words_of(text, sizeof text - 1)
 
+static void put_list(const char *words)
+{
+    put_text("list", words);
+    snprintf(config.task.data.vocabulary_file, sizeof config.task.data.vocabulary_file,
+             "%s", temp_folder_file(&temp, "list"));
+}
+
+/* train: a b a <eos> <eos> c a b <eos>; in the order of the list, what is not in it
+ * <unk>. */
+START_TEST(a_vocabulary_may_be_given)
+{
+    static const int32_t all[] = {1, 0, 1, 3, 3, 4, 1, 0, 3};
+    static const int32_t two[] = {2, 0, 2, 1, 1, 2, 2, 0, 1};
+    struct corpus_file *file;
+    struct error err = {0};
+    put_list("b\na zebra\n");
+    ck_assert_msg(corpus_open(&config, temp.path, &file, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(corpus_of(file)->vocabulary, 5); /* b a zebra <eos> <unk> */
+    ck_assert_mem_eq(corpus_of(file)->parts[CORPUS_TRAIN].words, all, sizeof all);
+    corpus_close(file);
+    put_list("b <eos> a zebra");
+    config.task.data.vocabulary = 3;
+    ck_assert_msg(corpus_open(&config, temp.path, &file, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(corpus_of(file)->vocabulary, 3);
+    ck_assert_mem_eq(corpus_of(file)->parts[CORPUS_TRAIN].words, two, sizeof two);
+    corpus_close(file);
+    put_list("a\nb\na\n");
+    refused("list', line 3: 'a' stands twice");
+    put("list", "a\xff", 2);
+    refused("list");
+    remove(temp_folder_file(&temp, "list"));
+    refused("task.data.vocabulary_file: cannot read");
+}
+END_TEST
+
 START_TEST(lines_and_white_space)
 {
     ck_assert_str_eq(WORDS_OF(""), "");
@@ -343,6 +378,7 @@ int main(void)
                                   words_are_numbered_as_they_appear,
                                   unknown_words_are_unk,
                                   vocabulary_keeps_the_most_frequent,
+                                  a_vocabulary_may_be_given,
                                   lines_and_white_space,
                                   large_vocabularies,
                                   prepared_once_and_again_when_it_changes,

@@ -39,6 +39,9 @@ struct texts {
     size_t sizes[CORPUS_PARTS];
     size_t words[CORPUS_PARTS];
     struct vocabulary *vocabulary;
+    const char *list_name; /* file of its words, when given; borrowed */
+    char *list_bytes;      /* owned; NULL: the words of the training text */
+    size_t list_size;
 };
 
 struct corpus_file {
@@ -127,8 +130,8 @@ static int next_word(struct text_scan *s, const uint8_t **word, size_t *size,
     return token;
 }
 
-/* Words of a part; those of the training text are added to the vocabulary, and of the
- * others *unknown says whether one is not in it. */
+/* Words of a part; those of the training text are added to the vocabulary unless that is
+ * given, and of the others *unknown says whether one is not in it. */
 static int count_words(struct texts *t, int part, int *unknown, struct error *err)
 {
     struct text_scan s = scan_of(t, part);
@@ -140,7 +143,7 @@ static int count_words(struct texts *t, int part, int *unknown, struct error *er
             return token;
         t->words[part]++;
         real += token == TEXT_WORD;
-        if (part == CORPUS_TRAIN)
+        if (part == CORPUS_TRAIN && !t->list_bytes)
             status = vocabulary_add(t->vocabulary, word, size, err);
         else if (!vocabulary_has(t->vocabulary, word, size))
             *unknown = 1;
@@ -150,8 +153,51 @@ static int count_words(struct texts *t, int part, int *unknown, struct error *er
     return status;
 }
 
+static int read_list(struct texts *t, const char *path, struct error *err)
+{
+    t->list_name = path;
+    int status =
+        text_read_file(path, CORPUS_FILE_MAX, &t->list_bytes, &t->list_size, err);
+    if (status != 0)
+        return error_set(err, ERROR_INPUT, "task.data.vocabulary_file: cannot read '%s'",
+                         path);
+    return 0;
+}
+
+/* The words of the list, each of which stands once. */
+static int add_list(struct texts *t, struct error *err)
+{
+    struct text_scan s;
+    const uint8_t *word;
+    size_t size;
+    int token, status = 0;
+    text_scan_init(&s, t->list_name, t->list_bytes, t->list_size);
+    while (!status && (token = text_scan_next(&s, &word, &size, err)) != TEXT_END) {
+        if (token < 0)
+            return token;
+        if (token != TEXT_WORD)
+            continue;
+        if (vocabulary_has(t->vocabulary, word, size))
+            return error_set(err, ERROR_INPUT, "'%s', line %llu: '%.*s' stands twice",
+                             t->list_name, (unsigned long long)s.line,
+                             (int)(size < 80 ? size : 80), (const char *)word);
+        status = vocabulary_add(t->vocabulary, word, size, err);
+    }
+    if (!status && !vocabulary_has(t->vocabulary, eos, sizeof eos - 1))
+        status = vocabulary_add(t->vocabulary, eos, sizeof eos - 1, err);
+    return status;
+}
+
+static int get_list(const struct config *config, struct texts *t, struct error *err)
+{
+    const char *path = config->task.data.vocabulary_file;
+    int status = *path ? read_list(t, path, err) : 0;
+    return status == 0 && *path ? add_list(t, err) : status;
+}
+
 static void texts_fini(struct texts *t)
 {
+    free(t->list_bytes);
     for (int p = 0; p < CORPUS_PARTS; p++)
         free(t->bytes[p]);
     vocabulary_free(t->vocabulary);
@@ -164,6 +210,8 @@ static int texts_init(struct texts *t, const struct config *config, struct error
     int unknown = 0, status = get_texts(config, t, err);
     if (!status && !(t->vocabulary = vocabulary_new()))
         status = error_set(err, ERROR_SYSTEM, "task.data: out of memory for words");
+    if (!status)
+        status = get_list(config, t, err);
     for (int p = 0; p < CORPUS_PARTS && !status; p++)
         status = count_words(t, p, &unknown, err);
     return status ? status
@@ -228,6 +276,8 @@ static void write_key(const struct config *config, const struct texts *t,
     bytes_put_u32(key, CONTENT_VERSION);
     bytes_put_u32(key, (uint32_t)config->task.data.vocabulary);
     bytes_put_u32(key, (uint32_t)geteuid());
+    if (t->list_bytes)
+        bytes_put_u64(key, XXH3_64bits(t->list_bytes, t->list_size));
     for (int p = 0; p < CORPUS_PARTS; p++) {
         char *real = realpath(t->files[p].path, NULL);
         bytes_put_string(key, real ? real : t->files[p].path);

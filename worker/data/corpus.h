@@ -4,7 +4,9 @@
  * A folder holds three files: ptb.train.txt, ptb.valid.txt and ptb.test.txt, or
  * wiki.train.tokens, ..., or train.txt, ...; text_scan.h tells what their words are,
  * vocabulary.h how the words of the training file are numbered. Words of the other two
- * that are not among them are <unk>, which is added where it is needed.
+ * that are not among them are <unk>, which is added where it is needed. With
+ * task.data.vocabulary_file the words of that file are numbered, in its order; <eos> is
+ * added where it is not among them.
  *
  * corpus_open prepares the numbers once a node in a file of the cache folder that all
  * trainers map (see data.h, whose rules hold). */
