@@ -207,7 +207,8 @@ class Runs(Case):
         self.assertEqual(len(rows), 40)
         self.assertEqual([int(r['trial']) for r in rows], list(range(40)))
         for r in rows:
-            self.assertEqual(len(r), 26)
+            self.assertEqual(len(r), 29)
+            self.assertEqual((r['kind'], r['step'], r['part']), ('train_child', '', ''))
             self.assertNotIn(None, r)
             self.assertEqual(r['metric'] == '', r['state'] == 'failed')
             self.assertEqual(r['same_as'] != '', r['state'] == 'saved')
