@@ -273,6 +273,9 @@ int config_read(const char *path, struct config *ret, struct error *err);
 /* The same from memory; `name` stands for the file in errors. */
 int config_parse(const char *name, const char *text, size_t size, struct config *ret,
                  struct error *err);
+/* Put the keys of a preset over a configuration. ERROR_INPUT when there is none of that
+ * name. */
+int config_apply_preset(struct config *config, const char *name, struct error *err);
 /* Apply one "key=value" of --set; the value is YAML. ERROR_USAGE when it does not fit;
  * config is untouched on failure. Call config_check after the last. */
 int config_set(struct config *config, const char *assignment, struct error *err);
@@ -288,11 +291,11 @@ char *config_write(const struct config *config, bool comments);
 char *config_difference(const struct config *old, const struct config *new, bool strict);
 
 const struct config_key *config_find(const char *path); /* NULL when unknown */
-/* Is the data a text, generated or not? */
 /* Does its strategy share weights between architectures (enas, ...)? */
 bool config_shares_weights(const struct config *config);
 /* Trials of the whole search, as far as the configuration says; 0: no limit. */
 int64_t config_trials(const struct config *config);
+/* Is the data a text, generated or not? */
 bool config_reads_text(const struct config *config);
 /* Does the key matter under these settings (its `when`)? */
 bool config_applies(const struct config *config, const struct config_key *key);

@@ -167,12 +167,30 @@ static int unknown_preset(const struct config_entry *entry, struct error *err)
     return status;
 }
 
+static int apply_settings(const struct config_preset *preset, struct config *config,
+                          struct error *err)
+{
+    struct config_entries settings;
+    int status = config_yaml_parse(preset->name, "", preset->settings,
+                                   strlen(preset->settings), &settings, err);
+    if (status == 0)
+        status = apply_entries(preset->name, &settings, config, err);
+    config_entries_fini(&settings);
+    return status;
+}
+
+int config_apply_preset(struct config *config, const char *name, struct error *err)
+{
+    const struct config_preset *preset = config_find_preset(name);
+    return preset ? apply_settings(preset, config, err)
+                  : error_set(err, ERROR_INPUT, "there is no preset '%.60s'", name);
+}
+
 static int apply_preset(const char *name, const struct config_entries *entries,
                         struct config *config, struct error *err)
 {
     const struct config_entry *entry = config_entries_find(entries, "preset");
     const struct config_preset *preset = NULL;
-    struct config_entries settings;
     if (!entry)
         return 0;
     if (entry->shape == CONFIG_SCALAR)
@@ -182,12 +200,7 @@ static int apply_preset(const char *name, const struct config_entries *entries,
         error_prefix(err, "%s:%d: preset", name, entry->line);
         return status;
     }
-    int status = config_yaml_parse(preset->name, "", preset->settings,
-                                   strlen(preset->settings), &settings, err);
-    if (status == 0)
-        status = apply_entries(preset->name, &settings, config, err);
-    config_entries_fini(&settings);
-    return status;
+    return apply_settings(preset, config, err);
 }
 
 int config_parse(const char *name, const char *text, size_t size, struct config *ret,

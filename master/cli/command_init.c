@@ -17,6 +17,7 @@
 /* A night of work on this machine, within what makes a search sensible. */
 static const double budget_seconds = 8 * 3600;
 enum { LEAST_TRIALS = 200, MOST_TRIALS = 10000, LEAST_EPOCHS = 2 };
+enum { TEXT_TRIALS = 100, TEXT_EPOCHS = 10 }; /* on a text nothing is timed */
 
 /* "/data/My Images/" -> "My-Images". */
 static void name_run(const char *folder, char *name, size_t size)
@@ -61,11 +62,26 @@ static void choose_budget(struct estimate *e, struct config *config)
     config->search.trials = (int64_t)trials;
 }
 
+static void format_text(const char *mark, const struct config *config,
+                        const struct data_facts *f, struct text *out)
+{
+    text_append(out,
+                "%s%d words of text to train on, %d for validation, %d for test; %d "
+                "different ones.\n%sBudget: %lld trials of %d epochs. On a text nothing is "
+                "timed beforehand: the first\n%strials tell, see archway status.\n",
+                mark, f->train, f->validation, f->test_images, f->vocabulary, mark,
+                (long long)config->search.trials, config->trainer.builtin.epochs, mark);
+}
+
 static void format_found(const char *mark, const struct config *config,
                          const struct data_facts *f, const struct estimate *e,
                          struct text *out)
 {
     char time[32];
+    if (config_reads_text(config)) {
+        format_text(mark, config, f, out);
+        return;
+    }
     text_append(out, "%s%d images of %d x %d x %d in %d classes (format %s)", mark,
                 f->train_images, f->height, f->width, f->channels, f->classes,
                 config_choice_name("task.data.format", config->task.data.format));
@@ -117,6 +133,17 @@ static char *write_config(const struct config *config, const struct data_facts *
     return text_take(&out);
 }
 
+/* Cells for a text, every one trained on its own, but shorter than the published ones. */
+static int choose_recurrent(struct config *config, struct error *err)
+{
+    struct config_data data = config->task.data;
+    int status = config_apply_preset(config, "rnn-scratch", err);
+    config->task.data = data;
+    config->trainer.builtin.epochs = TEXT_EPOCHS;
+    config->search.trials = TEXT_TRIALS;
+    return status;
+}
+
 static int look(const struct invocation *in, struct config *config, struct data_facts *facts,
                 struct estimate *e, struct error *err)
 {
@@ -129,11 +156,14 @@ static int look(const struct invocation *in, struct config *config, struct data_
     name_run(folder, config->name, sizeof config->name);
     status = in->services->detect(folder, config, err);
     free(folder);
+    bool text = status == 0 && config_reads_text(config);
+    if (text)
+        status = choose_recurrent(config, err);
     if (status == 0)
         status = in->services->inspect(config, facts, err);
     if (status == 0)
-        status = estimate_make(config, facts, in->services, 0.3, e, err);
-    if (status == 0)
+        status = estimate_make(config, facts, in->services, text ? 0 : 0.3, e, err);
+    if (status == 0 && !text)
         choose_budget(e, config);
     return status == 0 ? config_check(config, in->positional[0], err) : status;
 }
@@ -181,10 +211,10 @@ const struct command command_init = {
     .synopsis = "DATA_FOLDER [--output FILE] [--force]",
     .summary = "look at a folder of data, write a configuration",
     .description =
-        "Finds out which format the data of a folder has (IDX as of MNIST, plain or .gz, or "
-        "the binary version of CIFAR-10 and CIFAR-100), checks it, trains three small "
-        "networks for a moment to choose a budget of about a night on this machine, and "
-        "writes a configuration in which every key is explained.",
+        "Finds out which format the data of a folder has (IDX as of MNIST, plain or .gz, the "
+        "binary version of CIFAR-10 and CIFAR-100, or plain text), checks it, trains three "
+        "small networks for a moment to choose a budget of about a night on this machine "
+        "(not on a text), and writes a configuration in which every key is explained.",
     .example = "archway init /usr/share/datasets/fashion-mnist\n"
                "archway init ~/cifar-10-batches-bin --output cifar.yaml",
     .least = 1,

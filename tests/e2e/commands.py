@@ -393,6 +393,26 @@ class Setup(Case):
         self.refused(['init', 'My Data', '--output', 'i.yaml'], "'i.yaml' exists")
         self.good('init', 'My Data', '--output', 'i.yaml', '--force')
 
+    def test_init_of_a_text(self):
+        os.mkdir(self.path('words'))
+        for name, count in (('train', 3000), ('valid', 800), ('test', 800)):
+            with open(self.path('words/%s.txt' % name), 'w', encoding='utf-8') as file:
+                file.write('a b c\n' * (count // 4))
+        text = self.good('init', 'words', '--output', 't.yaml')
+        self.assertIn('3000 words of text to train on, 800 for validation, 800 for test; 4 '
+                      'different ones', text)
+        with open(self.path('t.yaml'), encoding='utf-8') as file:
+            written = file.read()
+        self.assertIn('kind: language-model\n', written)
+        self.assertIn('name: rnn-dag\n', written)
+        self.assertIn('metric: val_perplexity\n', written)
+        self.assertIn('# data       4 different words: 3000 for training',
+                      self.good('check', 't.yaml'))
+        self.good('search', 't.yaml', '--run', 'words-run', '--quiet', '--set',
+                  'search.trials=1', '--set', 'trainer.builtin.hidden=4', '--set',
+                  'trainer.builtin.batch=8', '--set', 'control.share=0', '--set',
+                  'resources.oversubscribe=true')
+
     def test_check(self):
         text = self.good('check', 'external.yaml', '--set', 'trainer.command=[]',
                          '--set', 'space.grow={every: 10, by: 2}', '--max-trials', '40')

@@ -3,6 +3,7 @@
  * Apart from data_open.c, so that a program that only looks needs no linear algebra. */
 #include "worker/data/data.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,11 +80,18 @@ int data_detect(const char *folder, struct config *ret, struct error *err)
             memcpy(data->path, folder, strlen(folder) + 1);
             return 0;
         }
+    if (corpus_present(folder)) {
+        data->format = DATA_TEXT;
+        snprintf(ret->task.kind, sizeof ret->task.kind, "language-model");
+        memcpy(data->path, folder, strlen(folder) + 1);
+        return 0;
+    }
     text_init(&looked_for);
     for (int i = 0; i < FORMATS; i++)
         if (formats[i]->looked_for)
             text_append(&looked_for, "%s%s (%s)", looked_for.size ? ", " : "",
                         formats[i]->looked_for, formats[i]->name);
+    text_append(&looked_for, ", ptb.train.txt, wiki.train.tokens or train.txt (text)");
     int status =
         error_set(err, ERROR_INPUT, "'%s' holds no data that is known; looked for %s",
                   folder, looked_for.failed ? "its files" : looked_for.data);
