@@ -204,7 +204,7 @@ static hid_t create_set(hid_t file, const struct store_rows *r)
     hid_t space = H5Screate_simple(1, &dims, &unlimited);
     if (r->count < chunk)
         chunk = r->count ? r->count : 1;
-    plist = store_plist_dataset(1, &chunk, false);
+    plist = store_plist_dataset(1, &chunk, true);
     if (packed >= 0 && H5Tpack(packed) >= 0 && space >= 0 && plist >= 0)
         set = H5Dcreate2(file, r->table->name, packed, space, H5P_DEFAULT, plist,
                          H5P_DEFAULT);
