@@ -26,7 +26,8 @@ struct language_settings {
     double init;    /* weights start uniform in [-init, init] */
     double clip, decay;
     double state_clip;
-    bool norm, mean_of_all;
+    bool norm;
+    enum recurrent_output output;
     struct recurrent_dropout dropout; /* shares only */
     int patience; /* averaging starts when the validation loss is worse than the best one
                      that is more than so many epochs old; 0: never */

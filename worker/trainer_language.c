@@ -57,7 +57,7 @@ struct language_settings trainer_language_settings(const struct config *config)
         .decay = b->optimizer.weight_decay,
         .state_clip = b->recurrent.state_clip,
         .norm = b->recurrent.norm,
-        .mean_of_all = b->recurrent.output == OUTPUT_ALL,
+        .output = b->recurrent.output == OUTPUT_ALL ? RECURRENT_ALL : RECURRENT_LEAVES,
         .dropout = {.embedding = b->recurrent.dropout.embedding,
                     .input = b->recurrent.dropout.input,
                     .state = b->recurrent.dropout.state,

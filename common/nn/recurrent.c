@@ -245,7 +245,19 @@ void recurrent_free(struct recurrent *r)
     free(r);
 }
 
-/* The cell at hand, and its leaves. */
+static bool leaves_cell(const struct recurrent *r, int j, bool feeds)
+{
+    switch (r->options.output) {
+    case RECURRENT_ALL:
+        return true;
+    case RECURRENT_ALL_BUT_FIRST:
+        return j > 0 || r->cell->nodes == 1;
+    default:
+        return !feeds;
+    }
+}
+
+/* The cell at hand, and the nodes that its output is made of. */
 static void take_cell(struct recurrent *r, const struct recurrent_cell *cell)
 {
     bool feeds[RECURRENT_MAX_NODES] = {false};
@@ -254,7 +266,7 @@ static void take_cell(struct recurrent *r, const struct recurrent_cell *cell)
     for (int j = 1; j < cell->nodes; j++)
         feeds[cell->previous[j]] = true;
     for (int j = 0; j < cell->nodes; j++)
-        if (!feeds[j] || r->options.mean_of_all)
+        if (leaves_cell(r, j, feeds[j]))
             r->leaf[r->leaves++] = j;
 }
 

@@ -3,8 +3,9 @@
  *
  *     h_0 = p + g (u - p),  p = h_{t-1},  [g, u] = [sigmoid, f_0](x_t W_x + p W_0)
  *     h_j = p + g (u - p),  p = h_i,      [g, u] = [sigmoid, f_j](p W_{i,j}),  i < j
- *     h_t = mean of the leaves (nodes that feed no other), or of all nodes, and with
- *           `norm` each of its units normalised over the columns of the batch
+ *     h_t = mean of the leaves (nodes that feed no other), of all nodes, or of all but
+ *           node 0, and with `norm` each of its units normalised over the columns of the
+ *           batch
  *     P(next word) = softmax(h_t E'),     x_t = row of E: embedding and output are tied
  *
  * Every W is a pair (W^c, W^h), stored (H, 2H): the gate's H columns, then the candidate's.
@@ -33,12 +34,19 @@ struct recurrent_cell {
     uint8_t previous[RECURRENT_MAX_NODES];   /* of node j: < j; of node 0: not used */
 };
 
+/* Which nodes the output is the mean of. Of a cell of one node it is always that one. */
+enum recurrent_output {
+    RECURRENT_LEAVES,
+    RECURRENT_ALL,
+    RECURRENT_ALL_BUT_FIRST /* Liu et al., ICLR 2019 */
+};
+
 struct recurrent_options {
     int vocabulary, hidden;
     int steps, batch; /* of the largest window: BPTT length, columns */
     int nodes;        /* of the largest cell */
     const struct recurrent_cell *only; /* lay out this cell's weights alone; NULL: a pool */
-    bool mean_of_all;                  /* output: mean of all nodes, not of the leaves */
+    enum recurrent_output output;
     bool norm; /* batch norm without scale and shift; of the columns at hand, in
                   evaluation as well (shared weights have no running statistics) */
     bool drop_weights; /* dropouts may have a share `weight` */

@@ -62,7 +62,9 @@ static void step(const struct recurrent *r, const struct recurrent_options *o,
     }
     memset(out, 0, (size_t)n * sizeof *out);
     for (int j = 0; j < cell->nodes; j++)
-        if (!feeds[j] || o->mean_of_all) {
+        if (o->output == RECURRENT_LEAVES
+                ? !feeds[j]
+                : o->output == RECURRENT_ALL || j > 0 || cell->nodes == 1) {
             leaves++;
             for (int i = 0; i < n; i++)
                 out[i] += h[j][i];

@@ -178,7 +178,7 @@ static void check_kernels(const char *kernels)
                                       .steps = 1 + below(6),
                                       .batch = 1 + below(9),
                                       .nodes = 1 + below(7),
-                                      .mean_of_all = k % 3 == 1,
+                                      .output = (enum recurrent_output)(k % 3),
                                       .norm = k % 5 == 3,
                                       .drop_weights = k > 6,
                                       .state_clip = k % 4 == 2 ? 0.4 : 0,

@@ -23,6 +23,11 @@ static const char *const activation_names[RECURRENT_ACTIVATIONS] = {
     [RECURRENT_IDENTITY] = "identity",
     [RECURRENT_SIGMOID] = "sigmoid"};
 
+static const char *const output_names[] = {[RECURRENT_LEAVES] = "leaves",
+                                           [RECURRENT_ALL] = "all",
+                                           [RECURRENT_ALL_BUT_FIRST] = "all but first"};
+enum { OUTPUTS = sizeof output_names / sizeof *output_names };
+
 struct spec {
     struct recurrent_options options;
     struct recurrent_cell cell;
@@ -39,10 +44,10 @@ struct run {
     int32_t *text;
 };
 
-static int read_activation(const char *name)
+static int find_name(const char *name, const char *const *names, int count)
 {
-    for (int i = 0; name && i < RECURRENT_ACTIVATIONS; i++)
-        if (strcmp(name, activation_names[i]) == 0)
+    for (int i = 0; name && i < count; i++)
+        if (strcmp(name, names[i]) == 0)
             return i;
     return -1;
 }
@@ -55,7 +60,8 @@ static int read_cell(json_t *list, struct recurrent_cell *c, struct error *err)
     for (int j = 0; j < c->nodes; j++) {
         json_t *node = json_array_get(list, (size_t)j);
         int previous = (int)json_integer_value(json_array_get(node, 0));
-        int activation = read_activation(json_string_value(json_array_get(node, 1)));
+        int activation = find_name(json_string_value(json_array_get(node, 1)),
+                                   activation_names, RECURRENT_ACTIVATIONS);
         if (activation < 0 || previous < 0)
             return error_set(err, ERROR_INPUT, "node %d is none", j);
         c->previous[j] = (uint8_t)previous;
@@ -67,22 +73,25 @@ static int read_cell(json_t *list, struct recurrent_cell *c, struct error *err)
 static int read_spec(json_t *json, struct spec *s, struct error *err)
 {
     struct recurrent_options *o = &s->options;
-    int pool, mean_of_all, norm;
+    int pool, norm;
+    const char *output;
     json_int_t seed;
     json_t *cell;
     if (json_unpack(
             json,
-            "{s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:F, s:i, s:i, s:I, s:F, s?s, s:o}",
+            "{s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:s, s:F, s:i, s:i, s:I, s:F, s?s, s:o}",
             "vocabulary", &o->vocabulary, "hidden", &o->hidden, "steps", &o->steps,
             "batch", &o->batch, "nodes", &o->nodes, "pool", &pool, "norm", &norm,
-            "mean_of_all", &mean_of_all, "state_clip", &o->state_clip, "threads",
-            &o->threads, "windows", &s->windows, "seed", &seed, "rate", &s->rate,
-            "kernels", &o->kernels, "cell", &cell))
+            "output", &output, "state_clip", &o->state_clip, "threads", &o->threads,
+            "windows", &s->windows, "seed", &seed, "rate", &s->rate, "kernels",
+            &o->kernels, "cell", &cell))
         return error_set(err, ERROR_INPUT, "the specification lacks a field");
     if (s->windows < 1 || s->windows > 1000)
         return error_set(err, ERROR_INPUT, "windows: %d", s->windows);
     s->seed = (uint64_t)seed;
-    o->mean_of_all = mean_of_all != 0;
+    if (find_name(output, output_names, OUTPUTS) < 0)
+        return error_set(err, ERROR_INPUT, "output: '%s'", output);
+    o->output = (enum recurrent_output)find_name(output, output_names, OUTPUTS);
     o->norm = norm != 0;
     o->only = pool ? NULL : &s->cell;
     return read_cell(cell, &s->cell, err);

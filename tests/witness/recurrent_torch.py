@@ -31,6 +31,7 @@ except ImportError as missing:
 FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid,
              "identity": lambda a: a}
 NAMES = ["tanh", "relu", "identity", "sigmoid"]
+OUTPUTS = ["all", "leaves", "all but first"]
 SEED, TOLERANCE, KINK, ATTEMPTS = 20260, 1e-4, 5e-7, 5
 SMALL = {"vocabulary": 23, "hidden": 19, "steps": 6, "batch": 5}
 
@@ -59,7 +60,7 @@ def cases():
     # One window: a norm of few columns makes ever more of a difference, and so of rounding.
     normal = dict(SMALL, cell=published(), norm=True, batch=16, windows=1)
     yield "batch norm", dict(normal, hidden=37, threads=2, pool=True)
-    yield "batch norm, states cut", dict(normal, state_clip=4, mean_of_all=True)
+    yield "batch norm, states cut", dict(normal, state_clip=4, output="all")
     yield "generic kernels", dict(SMALL, cell=published(), kernels="generic")
     yield "wide cell over one column", dict(SMALL, hidden=130, batch=1, cell=published())
     for i in range(8):
@@ -67,11 +68,11 @@ def cases():
             vocabulary=rng.randrange(2, 200), hidden=rng.randrange(1, 70),
             steps=rng.randrange(1, 12), batch=rng.randrange(1, 20),
             cell=cell_of(rng, rng.randrange(1, 13)), pool=i % 2 == 0,
-            mean_of_all=i % 3 == 0, threads=1 + i % 2, state_clip=(0, 0.5)[i % 4 == 3])
+            output=OUTPUTS[i % 3], threads=1 + i % 2, state_clip=(0, 0.5)[i % 4 == 3])
 
 
 def complete(spec):
-    full = dict({"pool": False, "mean_of_all": False, "norm": False, "state_clip": 0, "threads": 1,
+    full = dict({"pool": False, "output": "leaves", "norm": False, "state_clip": 0, "threads": 1,
                  "windows": 4, "seed": SEED, "rate": 1}, **spec)
     full["nodes"] = len(full["cell"]) + (2 if full["pool"] else 0)
     return full
@@ -99,7 +100,8 @@ class Model:
         self.cell = spec["cell"]
         read = {previous for previous, _ in self.cell[1:]}
         self.outputs = [j for j in range(len(self.cell))
-                        if spec["mean_of_all"] or j not in read]
+                        if {"leaves": j not in read, "all": True,
+                            "all but first": j > 0 or len(self.cell) == 1}[spec["output"]]]
         flat = torch.tensor(said["weights"]).double()
         self.places = {"E": (0, (spec["vocabulary"], hidden)),
                        "W_x": (said["input"], (hidden, 2 * hidden))}
