@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a model: where parameters stand in the flat vector, and one block of memory for
  * all buffers of the largest window. The work is done in recurrent_pack.c (weights),
- * recurrent_run.c (the recurrence and its way back) and recurrent_decode.c (the output). */
+ * recurrent_run.c (the recurrence and its way back), recurrent_cell.c (the nodes of a cell)
+ * and recurrent_decode.c (the output). */
 #include "common/nn/recurrent_private.h"
 
 #include <omp.h>
@@ -190,6 +191,7 @@ static void begin(struct recurrent *r, const struct recurrent_options *options)
     r->hidden = (size_t)options->hidden;
     r->slices = (options->vocabulary + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
     r->kernels = recurrent_kernels_find(options->kernels);
+    r->nodes = &recurrent_nodes_discrete;
     r->count = recurrent_input(r) + 2 * r->hidden * r->hidden * (1 + edges(options));
 }
 

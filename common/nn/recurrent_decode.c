@@ -102,7 +102,7 @@ double recurrent_decode(struct recurrent *r, const struct recurrent_window *w,
         size_t left = rows - first,
                count = left < RECURRENT_CHUNK ? left : RECURRENT_CHUNK;
 #pragma omp parallel num_threads(r->options.threads)
-        chunk(r, w, first, count, gradient ? weight : 0, gradient);
+        chunk(r, w, first, count, weight, gradient);
         for (size_t i = 0; i < count; i++)
             sum += r->losses[i];
     }

@@ -23,6 +23,7 @@ struct recurrent {
     struct recurrent_options options;
     struct recurrent_cell own; /* the copy that options.only points to */
     const struct recurrent_kernels *kernels;
+    const struct recurrent_nodes *nodes;
     size_t count, hidden; /* hidden: H */
     int slices;
 
@@ -53,12 +54,41 @@ struct recurrent {
     double *losses;                 /* (RECURRENT_CHUNK) */
 };
 
-/* recurrent_cell.c: what feeds node j at step t, and where its gradient goes. */
-static inline const float *recurrent_source(const struct recurrent *r, int j, size_t at)
-{
-    return (j == 0 ? r->s : r->h[r->cell->previous[j]]) + at * r->hidden;
-}
+/* Columns of a batch that one thread takes, at step t; possibly none. */
+struct recurrent_strip {
+    const struct recurrent *r;
+    const struct recurrent_window *w;
+    int t;
+    size_t from, columns;
+    size_t at; /* first row: t * batch + from */
+};
+/* Columns [from, to) of weights' gradients that one thread makes, over so many rows. */
+struct recurrent_part {
+    size_t from, to, rows;
+};
 
+/* What stands between x_t, the state and h_t. Called by all threads of a team. */
+struct recurrent_nodes {
+    /* From x and s to out, and back from dout to dstate and dx: rows of the strip. */
+    void (*forward)(const struct recurrent_strip *p);
+    void (*back)(const struct recurrent_strip *p);
+    /* Gradients of all weights but W_x and W_0, added. */
+    void (*weights_back)(const struct recurrent *r, const struct recurrent_part *part,
+                         float *gradient);
+};
+extern const struct recurrent_nodes recurrent_nodes_discrete;
+
+/* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its source's
+ * gradient grows (of node 0: dstate's; dx is written). Not for a strip of no columns. */
+void recurrent_node(const struct recurrent_strip *p, int j);
+void recurrent_node_back(const struct recurrent_strip *p, int j);
+/* out from the nodes that the output is made of; back: dh of all nodes from dout. */
+void recurrent_mean(const struct recurrent_strip *p);
+void recurrent_mean_back(const struct recurrent_strip *p);
+/* recurrent_run.c: dw (H, 2H) += a' d over all rows, the part's columns. j: the node whose
+ * weights' mask counts; -1: none. */
+void recurrent_weight_back(const struct recurrent *r, const struct recurrent_part *part,
+                           int j, const float *a, const float *d, float *dw);
 /* recurrent_pack.c: all weights that the cell uses; `back`: the way back as well. */
 void recurrent_pack(struct recurrent *r, const float *parameters, bool back);
 /* recurrent_dropout.c: draw all masks of the window. */
@@ -71,18 +101,25 @@ static inline bool recurrent_drops(const struct recurrent *r, int mask)
                  : mask == MASK_STATE ? d->state
                                       : d->output) > 0;
 }
-/* recurrent_norm.c: normalise the rows of step t, by all threads of a team: each takes
- * some units. The way back turns the gradient of the rows of out into that before. */
-void recurrent_norm(struct recurrent *r, const struct recurrent_window *w, int t);
-void recurrent_norm_back(struct recurrent *r, const struct recurrent_window *w, int t);
+/* recurrent_norm.c: normalise the columns of a batch at one step, by all threads of a team:
+ * each takes some units. */
+struct recurrent_normal {
+    size_t rows;
+    float *x;         /* (rows, H): what is normalised, in place; back: its gradient */
+    float *y;         /* (rows, H): written, and read on the way back; may be x forward */
+    float *deviation; /* (H): 1 / standard deviation, likewise */
+};
+void recurrent_norm(const struct recurrent *r, const struct recurrent_normal *p);
+void recurrent_norm_back(const struct recurrent *r, const struct recurrent_normal *p);
 /* recurrent_run.c: x, then all states and outputs of the window. */
 void recurrent_forward(struct recurrent *r, const float *parameters,
                        const struct recurrent_window *w);
-/* From dout to the gradients of all weights but the output's. */
+/* From dout to the gradients of all weights but the output's; NULL: to those that the nodes
+ * keep for themselves alone. */
 void recurrent_backward(struct recurrent *r, const struct recurrent_window *w,
                         float *gradient);
-/* recurrent_decode.c: the sum of the losses of all tokens; with gradient, dout is written
- * and the output's part of dE added, all times `weight`. */
+/* recurrent_decode.c: the sum of the losses of all tokens. With weight > 0 dout is written,
+ * and with a gradient too the output's part of dE added, both times `weight`. */
 double recurrent_decode(struct recurrent *r, const struct recurrent_window *w, float weight,
                         float *gradient);
 /* Where slice i of the packed embeddings begins, in floats. */
