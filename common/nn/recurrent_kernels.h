@@ -24,7 +24,8 @@ enum recurrent_activation {
     RECURRENT_ACTIVATIONS
 };
 
-/* C (m, n) = A (m, k) B (k, n), or added to. */
+/* C (m, n) = A (m, k) B (k, n), or added to; likewise for `more` pairs of A and C that
+ * stand a_next and c_next floats after the ones before: B is fetched once for all. */
 struct recurrent_product {
     size_t m, n, k;
     const float *a;
@@ -33,6 +34,7 @@ struct recurrent_product {
     float *c;
     size_t c_row;
     bool add;
+    size_t more, a_next, c_next;
 };
 
 /* C (m, n) = A' B with A (k, m), B (k, n), or added to. For long k: B is read once for
@@ -64,6 +66,31 @@ struct recurrent_highway_back {
     float *dp; /* (rows, hidden), added to: dh (1 - g) */
 };
 
+/* A mixture of such nodes over all activations, which share g and v (Liu et al., ICLR
+ * 2019):
+ *
+ *     h (+)= sum over f of share_f (p + g (f(v) - p)),  g = sigmoid(a_g), v = a_v. */
+struct recurrent_mixture {
+    size_t rows, hidden;
+    float share[RECURRENT_ACTIVATIONS];
+    float *a;       /* (rows, 2 * hidden): a_g, v of each row; a_g is replaced by g */
+    const float *p; /* (rows, hidden) */
+    float *h;       /* (rows, hidden) */
+    bool add;
+};
+struct recurrent_mixture_back {
+    size_t rows, hidden;
+    float share[RECURRENT_ACTIVATIONS];
+    float *a;       /* g, v; replaced by the gradient with respect to a_g, v */
+    const float *p; /* (rows, hidden) */
+    const float *dh;
+    float *dp; /* (rows, hidden), added to: dh (1 - g) times the sum of the shares */
+    /* (rows, RECURRENT_ACTIVATIONS), sums_row apart, added to: for each f the sum over the
+     * row's units of dh (p + g (f(v) - p)), the gradient of share_f. NULL: not wanted. */
+    double *sums;
+    size_t sums_row;
+};
+
 struct recurrent_kernels {
     const char *name;
     bool (*runs_here)(void);
@@ -79,6 +106,8 @@ struct recurrent_kernels {
 
     void (*highway)(const struct recurrent_highway *p);
     void (*highway_back)(const struct recurrent_highway_back *p);
+    void (*mixture)(const struct recurrent_mixture *p);
+    void (*mixture_back)(const struct recurrent_mixture_back *p);
     /* y += s x, y = s x */
     void (*add_scaled)(size_t count, float s, const float *x, float *y);
     void (*scale)(size_t count, float s, const float *x, float *y);

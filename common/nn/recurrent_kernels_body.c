@@ -137,6 +137,105 @@ static void highway_back(const struct recurrent_highway_back *s)
     }
 }
 
+/* The four activations of one vector. */
+VF_INLINE void activations(vf v, vf u[RECURRENT_ACTIVATIONS])
+{
+#pragma GCC unroll 4
+    for (int f = 0; f < RECURRENT_ACTIVATIONS; f++)
+        u[f] = activate(v, (enum recurrent_activation)f);
+}
+
+VF_INLINE float sum_of(const float *share)
+{
+    float sum = 0;
+    for (int f = 0; f < RECURRENT_ACTIVATIONS; f++)
+        sum += share[f];
+    return sum;
+}
+
+VF_INLINE vf mixed(const float *share, const vf *u)
+{
+    vf sum = vf_set(share[0]) * u[0];
+#pragma GCC unroll 4
+    for (int f = 1; f < RECURRENT_ACTIVATIONS; f++)
+        sum = FUSED(vf_set(share[f]), u[f], sum);
+    return sum;
+}
+
+VF_INLINE void mixture_with(const struct recurrent_mixture *s, bool add)
+{
+    size_t n = s->hidden;
+    vf all = vf_set(sum_of(s->share)), u[RECURRENT_ACTIVATIONS];
+    for (size_t r = 0; r < s->rows; r++) {
+        float *a = s->a + r * 2 * n, *h = s->h + r * n;
+        const float *p = s->p + r * n;
+        for (size_t i = 0; i < n; i += VF_WIDTH) {
+            size_t left = n - i;
+            vf g = vf_sigmoid(load_part(a + i, left)), x = all * load_part(p + i, left);
+            activations(load_part(a + n + i, left), u);
+            vf result = FUSED(g, mixed(s->share, u) - x, x);
+            store_part(a + i, g, left);
+            if (add)
+                result = load_part(h + i, left) + result;
+            store_part(h + i, result, left);
+        }
+    }
+}
+
+static void mixture(const struct recurrent_mixture *s)
+{
+    if (s->add)
+        mixture_with(s, true);
+    else
+        mixture_with(s, false);
+}
+
+/* What a row adds to the gradients of the shares. */
+VF_INLINE void add_sums(const vf *sum, double *to)
+{
+    for (int f = 0; f < RECURRENT_ACTIVATIONS; f++) {
+        float part[VF_WIDTH], total = 0;
+        vf_store(part, sum[f]);
+        for (int j = 0; j < VF_WIDTH; j++)
+            total += part[j];
+        to[f] += (double)total;
+    }
+}
+
+/* One vector of a row: its part of the sums is added. */
+VF_INLINE void mix_back(const struct recurrent_mixture_back *s, float *a, const float *p,
+                        vf d, float *dp, size_t left, vf sum[RECURRENT_ACTIVATIONS])
+{
+    const vf one = vf_set(1), all = vf_set(sum_of(s->share));
+    size_t n = s->hidden;
+    vf g = load_part(a, left), x = load_part(p, left), rise = vf_set(0);
+    vf u[RECURRENT_ACTIVATIONS];
+    activations(load_part(a + n, left), u);
+#pragma GCC unroll 4
+    for (int f = 0; f < RECURRENT_ACTIVATIONS; f++) {
+        sum[f] = FUSED(d, FUSED(g, u[f] - x, x), sum[f]);
+        rise =
+            FUSED(vf_set(s->share[f]), slope(u[f], (enum recurrent_activation)f), rise);
+    }
+    store_part(dp, FUSED(d * all, one - g, load_part(dp, left)), left);
+    store_part(a, d * (mixed(s->share, u) - all * x) * (g * (one - g)), left);
+    store_part(a + n, d * g * rise, left);
+}
+
+static void mixture_back(const struct recurrent_mixture_back *s)
+{
+    size_t n = s->hidden;
+    for (size_t r = 0; r < s->rows; r++) {
+        float *a = s->a + r * 2 * n, *dp = s->dp + r * n;
+        const float *p = s->p + r * n, *dh = s->dh + r * n;
+        vf sum[RECURRENT_ACTIVATIONS] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
+        for (size_t i = 0; i < n; i += VF_WIDTH)
+            mix_back(s, a + i, p + i, load_part(dh + i, n - i), dp + i, n - i, sum);
+        if (s->sums)
+            add_sums(sum, s->sums + r * s->sums_row);
+    }
+}
+
 static void add_scaled(size_t count, float s, const float *x, float *y)
 {
     for (size_t i = 0; i < count; i += VF_WIDTH) {
@@ -254,6 +353,8 @@ const struct recurrent_kernels PASTE(recurrent_kernels_, RECURRENT_KERNELS) = {
     .product_transposed = product_transposed,
     .highway = highway,
     .highway_back = highway_back,
+    .mixture = mixture,
+    .mixture_back = mixture_back,
     .add_scaled = add_scaled,
     .scale = scale,
     .multiply = multiply,

@@ -169,6 +169,7 @@ struct panel {
     bool copied;
     const float *next; /* the panel after it: */
     size_t next_row;   /* what stands where row l of it does, or in its place */
+    size_t next_rows;  /* to fetch */
 };
 
 /* The tile, through a copy where its columns are no whole vectors. */
@@ -208,11 +209,11 @@ static void run_panel(const struct panel *p)
     struct tile t = p->first;
     size_t tiles = (p->m + TILE - 1) / TILE;
     size_t rows = p->copied ? TILE : p->m / tiles, more = p->copied ? 0 : p->m % tiles;
-    size_t each = (t.k + tiles - 1) / tiles, fetched = 0, left = p->m;
+    size_t each = (p->next_rows + tiles - 1) / tiles, fetched = 0, left = p->m;
     for (size_t i = 0; i < tiles; i++) {
         size_t count = rows + (i < more), end = fetched + each;
         count = count < left ? count : left;
-        end = end < t.k ? end : t.k;
+        end = end < p->next_rows ? end : p->next_rows;
         fetch(p, fetched, end);
         fetched = end;
         for (size_t j = 0; j < count && t.load; j++)
@@ -221,6 +222,18 @@ static void run_panel(const struct panel *p)
         t.a += p->copied ? TILE * t.k : count * t.a_row;
         t.c += count * t.c_row;
         left -= count;
+    }
+}
+
+/* All of C from one panel. */
+VF_INLINE void run_panels(const struct recurrent_product *p, struct panel *panel)
+{
+    size_t k = panel->next_rows;
+    for (size_t i = 0; i <= p->more; i++) {
+        panel->next_rows = i == p->more ? k : 0;
+        run_panel(panel);
+        panel->first.a += p->a_next;
+        panel->first.c += p->c_next;
     }
 }
 
@@ -241,8 +254,9 @@ static void product(const struct recurrent_product *p)
                                   .m = p->m,
                                   .width = panel_width(p->n, column),
                                   .next = b + k * PANEL,
-                                  .next_row = PANEL};
-            run_panel(&panel);
+                                  .next_row = PANEL,
+                                  .next_rows = k};
+            run_panels(p, &panel);
         }
     }
 }
@@ -278,7 +292,8 @@ static void transposed_rows(const struct recurrent_transposed *p, size_t from,
                               .width = panel_width(p->n, column),
                               .copied = true,
                               .next = b + column + PANEL,
-                              .next_row = p->b_row};
+                              .next_row = p->b_row,
+                              .next_rows = k};
         gather(k, panel.width, b + column, p->b_row, packed);
         run_panel(&panel);
     }

@@ -184,6 +184,33 @@ static void check_shape(const struct recurrent_kernels *f, size_t m, size_t n, s
     rig_fini(&g);
 }
 
+/* Several A's at once give what each gives alone. */
+static void check_several(const struct recurrent_kernels *f, size_t m, size_t n, size_t k)
+{
+    struct rig g;
+    size_t more = draw(1, 4), count, a_next, c_next;
+    rig_init(&g, f, m, n, k);
+    a_next = floats(m, g.a_row, k) + draw(0, 9);
+    c_next = floats(m, g.c_row, n) + draw(0, 9);
+    count = more * c_next + floats(m, g.c_row, n);
+    float *a = random_floats(more * a_next + floats(m, g.a_row, k));
+    float *c = random_floats(count), *alone = copy_of(c, count);
+    struct recurrent_product p = {m, n,       k,     a,    g.a_row, g.packed,
+                                  c, g.c_row, g.add, more, a_next,  c_next};
+    f->product(&p);
+    p.more = 0;
+    for (size_t i = 0; i <= more; i++) {
+        p.a = a + i * a_next;
+        p.c = alone + i * c_next;
+        f->product(&p);
+    }
+    assert_same(c, alone, count);
+    free(a);
+    free(c);
+    free(alone);
+    rig_fini(&g);
+}
+
 static void check_products(const struct recurrent_kernels *f)
 {
     for (int i = 0; i < SHAPES; i++)
@@ -193,6 +220,9 @@ static void check_products(const struct recurrent_kernels *f)
         check_shape(f, draw(1, 20), draw(1, 40), draw(240, 1000));
         check_shape(f, draw(1, 10), draw(200, 600), draw(1, 20));
     }
+    for (int i = 0; i < SHAPES / 2; i++)
+        check_several(f, draw(0, 1) ? draw(1, 4) : draw(1, 40), draw(1, 80),
+                      draw(1, 600));
 }
 
 static double activate(double a, int f)
@@ -242,6 +272,97 @@ static void check_highway(const struct recurrent_kernels *f, int activation)
     float *owned[] = {a, p, dh, dp, h, before, dp_before, after};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
+}
+
+/* The shares' sum is not 1: that of no operation is not among them. */
+static void draw_shares(float *share)
+{
+    for (int f = 0; f < RECURRENT_ACTIVATIONS; f++)
+        share[f] = rng_float(&rng) / 4;
+}
+
+struct mix {
+    size_t rows, hidden, count, sums_row;
+    float share[RECURRENT_ACTIVATIONS];
+    bool add;
+    float *a, *p, *h, *dh, *dp; /* a: as it was */
+    double *sums;
+};
+
+static void check_mixture(const struct mix *m, const float *before, const float *g)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        size_t gate = i / m->hidden * 2 * m->hidden + i % m->hidden;
+        double sum = m->add ? (double)before[i] : 0, p = (double)m->p[i];
+        double open = activate((double)m->a[gate], RECURRENT_SIGMOID);
+        for (int f = 0; f < RECURRENT_ACTIVATIONS; f++)
+            sum += (double)m->share[f] *
+                   (p + open * (activate((double)m->a[gate + m->hidden], f) - p));
+        assert_near((double)m->h[i], sum, 5);
+        assert_near((double)g[gate], open, 0);
+        assert_same(g + gate + m->hidden, m->a + gate + m->hidden, 1);
+    }
+}
+
+static void check_mixture_back(const struct mix *m, const float *before, const float *da,
+                               double *sums)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        size_t gate = i / m->hidden * 2 * m->hidden + i % m->hidden;
+        double v = (double)m->a[gate + m->hidden], p = (double)m->p[i], all = 0;
+        double open = activate((double)m->a[gate], RECURRENT_SIGMOID);
+        double d = (double)m->dh[i], mixed = 0, rise = 0;
+        for (int f = 0; f < RECURRENT_ACTIVATIONS; f++) {
+            all += (double)m->share[f];
+            mixed += (double)m->share[f] * (activate(v, f) - p);
+            rise += (double)m->share[f] * slope(v, f);
+            sums[i / m->hidden * m->sums_row + (size_t)f] +=
+                d * (p + open * (activate(v, f) - p));
+        }
+        assert_near((double)m->dp[i], (double)before[i] + d * all * (1 - open), 3);
+        assert_near((double)da[gate], d * mixed * open * (1 - open), 10);
+        assert_near((double)da[gate + m->hidden], d * open * rise, 3);
+    }
+    for (size_t i = 0; i < m->rows * m->sums_row; i++)
+        assert_near(m->sums[i], sums[i], (double)m->hidden * 3);
+}
+
+static void check_mixtures(const struct recurrent_kernels *f)
+{
+    struct mix m = {.rows = draw(1, 5), .hidden = draw(1, 70), .add = draw(0, 1)};
+    m.count = m.rows * m.hidden;
+    m.sums_row = RECURRENT_ACTIVATIONS + draw(0, 3);
+    m.a = random_floats(2 * m.count);
+    m.p = random_floats(m.count);
+    m.dh = random_floats(m.count);
+    m.dp = random_floats(m.count);
+    m.h = result(m.count, m.add);
+    m.sums = malloc(m.rows * m.sums_row * sizeof *m.sums);
+    double *sums = malloc(m.rows * m.sums_row * sizeof *sums);
+    for (size_t i = 0; i < m.rows * m.sums_row; i++)
+        m.sums[i] = sums[i] = rng_normal(&rng);
+    draw_shares(m.share);
+    float *h = copy_of(m.h, m.count), *dp = copy_of(m.dp, m.count);
+    float *a = copy_of(m.a, 2 * m.count), *again;
+    struct recurrent_mixture forward = {m.rows, m.hidden, {0}, a, m.p, m.h, m.add};
+    memcpy(forward.share, m.share, sizeof m.share);
+    f->mixture(&forward);
+    check_mixture(&m, h, a);
+    again = copy_of(a, 2 * m.count);
+    struct recurrent_mixture_back back = {m.rows, m.hidden, {0},    a,         m.p,
+                                          m.dh,   m.dp,     m.sums, m.sums_row};
+    memcpy(back.share, m.share, sizeof m.share);
+    f->mixture_back(&back);
+    check_mixture_back(&m, dp, a, sums);
+    back.a = again;
+    back.sums = NULL;
+    f->mixture_back(&back); /* without sums: the same gradients */
+    assert_same(again, a, 2 * m.count);
+    float *owned[] = {m.a, m.p, m.dh, m.dp, m.h, h, dp, a, again};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+    free(m.sums);
+    free(sums);
 }
 
 static void check_cross_entropy(const struct recurrent_kernels *f, float shift)
@@ -307,6 +428,7 @@ START_TEST(every_table_follows_the_definitions)
         check_products(*f);
         for (int i = 0; i < SHAPES; i++) {
             check_highway(*f, i % RECURRENT_ACTIVATIONS);
+            check_mixtures(*f);
             check_cross_entropy(*f, i % 2 ? 300.0f : -300.0f);
             check_vectors(*f);
         }
