@@ -145,10 +145,30 @@ static size_t list_matrix(struct recurrent *r, struct recurrent_matrix *m,
     return 3;
 }
 
+/* All of a kind in one row, so that they stand equally far apart. */
+static size_t list_nodes(struct recurrent *r, struct piece *list)
+{
+    size_t batch = (size_t)r->options.batch, n = 0;
+    size_t rows = (size_t)r->options.steps * batch;
+    int nodes = r->options.nodes;
+    for (int j = 0; j < nodes; j++)
+        n += list_matrix(r, &r->matrix[j], list + n);
+    for (int j = 0; j < nodes; j++) {
+        size_t inputs = r->relaxed && j > 0 ? (size_t)j : 1;
+        list[n++] = (struct piece){&r->a[j], inputs * 2 * rows * r->hidden};
+    }
+    for (int j = 0; j < nodes; j++)
+        list[n++] = (struct piece){&r->h[j], rows * r->hidden};
+    for (int j = 0; j < nodes; j++)
+        list[n++] = (struct piece){&r->dh[j], batch * r->hidden};
+    return n;
+}
+
 static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
 {
     size_t steps = (size_t)r->options.steps, batch = (size_t)r->options.batch, n = 0;
     size_t rows = steps * batch, wide = r->hidden;
+    size_t normed = r->relaxed ? (size_t)r->options.nodes : 1;
     r->scratch_each = r->options.drop_weights ? 2 * wide * wide + LINE : 0;
     const struct piece fixed[] = {
         {&r->x, rows * wide},
@@ -157,8 +177,8 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
         {&r->out, rows * wide},
         {&r->dout, rows * wide},
         {&r->cut, rows},
-        {&r->normal, r->options.norm ? rows * wide : 0},
-        {&r->deviation, r->options.norm ? steps * wide : 0},
+        {&r->normal, r->options.norm && !r->relaxed ? rows * wide : 0},
+        {&r->deviation, r->options.norm ? normed * steps * wide : 0},
         {&r->words, (size_t)r->options.vocabulary},
         {&r->mask[MASK_INPUT], batch * wide},
         {&r->mask[MASK_STATE], batch * wide},
@@ -172,18 +192,13 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
     for (; n < sizeof fixed / sizeof *fixed; n++)
         list[n] = fixed[n];
     n += list_matrix(r, &r->input, list + n);
-    for (int j = 0; j < r->options.nodes; j++) {
-        n += list_matrix(r, &r->matrix[j], list + n);
-        list[n++] = (struct piece){&r->a[j], 2 * rows * wide};
-        list[n++] = (struct piece){&r->h[j], rows * wide};
-        list[n++] = (struct piece){&r->dh[j], batch * wide};
-    }
-    return n;
+    return n + list_nodes(r, list + n);
 }
 
-static void begin(struct recurrent *r, const struct recurrent_options *options)
+static void begin(struct recurrent *r, const struct recurrent_options *options,
+                  const struct relaxed *relaxed)
 {
-    *r = (struct recurrent){.options = *options};
+    *r = (struct recurrent){.options = *options, .relaxed = relaxed};
     if (options->only) {
         r->own = *options->only;
         r->options.only = &r->own;
@@ -191,7 +206,7 @@ static void begin(struct recurrent *r, const struct recurrent_options *options)
     r->hidden = (size_t)options->hidden;
     r->slices = (options->vocabulary + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
     r->kernels = recurrent_kernels_find(options->kernels);
-    r->nodes = &recurrent_nodes_discrete;
+    r->nodes = relaxed ? &recurrent_nodes_relaxed : &recurrent_nodes_discrete;
     r->count = recurrent_input(r) + 2 * r->hidden * r->hidden * (1 + edges(options));
 }
 
@@ -208,15 +223,21 @@ static size_t carve(struct recurrent *r, float *memory)
     return at;
 }
 
-size_t recurrent_bytes(const struct recurrent_options *options)
+size_t recurrent_size(const struct recurrent_options *options,
+                      const struct relaxed *relaxed)
 {
     struct recurrent r;
-    begin(&r, options);
+    begin(&r, options, relaxed);
     return carve(&r, NULL) * sizeof(float) + RECURRENT_CHUNK * sizeof(double) + sizeof r;
 }
 
-int recurrent_new(const struct recurrent_options *options, struct recurrent **ret,
-                  struct error *err)
+size_t recurrent_bytes(const struct recurrent_options *options)
+{
+    return recurrent_size(options, NULL);
+}
+
+int recurrent_make(const struct recurrent_options *options, const struct relaxed *relaxed,
+                   struct recurrent **ret, struct error *err)
 {
     int status = check(options, err);
     if (status != 0)
@@ -224,7 +245,7 @@ int recurrent_new(const struct recurrent_options *options, struct recurrent **re
     struct recurrent *r = malloc(sizeof *r);
     if (!r)
         return error_set(err, ERROR_SYSTEM, "recurrent model: no memory");
-    begin(r, options);
+    begin(r, options, relaxed);
     size_t bytes = carve(r, NULL) * sizeof(float);
     r->losses = malloc(RECURRENT_CHUNK * sizeof *r->losses);
     r->memory = aligned_alloc(LINE * sizeof(float), bytes);
@@ -236,6 +257,12 @@ int recurrent_new(const struct recurrent_options *options, struct recurrent **re
     carve(r, r->memory);
     *ret = r;
     return 0;
+}
+
+int recurrent_new(const struct recurrent_options *options, struct recurrent **ret,
+                  struct error *err)
+{
+    return recurrent_make(options, NULL, ret, err);
 }
 
 void recurrent_free(struct recurrent *r)
@@ -272,18 +299,18 @@ static void take_cell(struct recurrent *r, const struct recurrent_cell *cell)
             r->leaf[r->leaves++] = j;
 }
 
-static double run(struct recurrent *r, const float *parameters,
-                  const struct recurrent_cell *cell, const struct recurrent_window *w,
-                  float weight, float *gradient)
+double recurrent_run(struct recurrent *r, const float *parameters,
+                     const struct recurrent_cell *cell, const struct recurrent_window *w,
+                     float weight, float *gradient)
 {
     double tokens = (double)w->steps * (double)w->batch;
     take_cell(r, cell);
     recurrent_draw(r, w->dropout);
     if (!w->same_weights)
-        recurrent_pack(r, parameters, gradient != NULL);
+        recurrent_pack(r, parameters, weight > 0);
     recurrent_forward(r, parameters, w);
     double sum = recurrent_decode(r, w, weight / (float)tokens, gradient);
-    if (gradient)
+    if (weight > 0)
         recurrent_backward(r, w, gradient);
     return sum / tokens;
 }
@@ -292,7 +319,7 @@ double recurrent_loss(struct recurrent *r, const float *parameters,
                       const struct recurrent_cell *cell,
                       const struct recurrent_window *window)
 {
-    return run(r, parameters, cell, window, 0, NULL);
+    return recurrent_run(r, parameters, cell, window, 0, NULL);
 }
 
 double recurrent_gradient(struct recurrent *r, const float *parameters,
@@ -300,5 +327,5 @@ double recurrent_gradient(struct recurrent *r, const float *parameters,
                           const struct recurrent_window *window, float weight,
                           float *gradient)
 {
-    return run(r, parameters, cell, window, weight, gradient);
+    return recurrent_run(r, parameters, cell, window, weight, gradient);
 }

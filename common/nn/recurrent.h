@@ -107,8 +107,8 @@ int recurrent_touched(const struct recurrent *r, const struct recurrent_cell *ce
 double recurrent_loss(struct recurrent *r, const float *parameters,
                       const struct recurrent_cell *cell,
                       const struct recurrent_window *window);
-/* Likewise (but same_weights serves only after another gradient), and adds weight x its
- * gradient to `gradient` (laid out as the parameters) in the parts that the cell uses.
+/* Likewise (but same_weights serves only after another gradient), and adds weight (> 0) x
+ * its gradient to `gradient` (laid out as the parameters) in the parts that the cell uses.
  * Gradients stop at the window's first state. */
 double recurrent_gradient(struct recurrent *r, const float *parameters,
                           const struct recurrent_cell *cell,

@@ -24,6 +24,7 @@ struct recurrent {
     struct recurrent_cell own; /* the copy that options.only points to */
     const struct recurrent_kernels *kernels;
     const struct recurrent_nodes *nodes;
+    const struct relaxed *relaxed; /* whose core this is; NULL: a model of its own */
     size_t count, hidden; /* hidden: H */
     int slices;
 
@@ -39,7 +40,8 @@ struct recurrent {
     float *out, *dout;  /* (T, B, H) */
     float *cut;         /* (T, B): factor on the state that leaves a step */
     float *normal;      /* (T, B, H): h_t before the output's mask, with norm */
-    float *deviation;   /* (T, H): 1 / standard deviation, likewise */
+    float *deviation;   /* (T, H): 1 / standard deviation, likewise; of a relaxed model
+                           (nodes, T, H), and `normal` is empty */
     float *words;       /* (V): factor of each word's embedding */
     float *mask[MASKS]; /* (B, H): of inputs, states, outputs */
     float *dstate;      /* (B, H) */
@@ -48,9 +50,10 @@ struct recurrent {
     size_t scratch_each; /* floats */
     float *embedding_forward, *embedding_back; /* E', E: packed by slices */
     struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
-    float *a[RECURRENT_MAX_NODES];  /* (T, B, 2H): what goes into a node; g, u; gradient */
-    float *h[RECURRENT_MAX_NODES];  /* (T, B, H) */
-    float *dh[RECURRENT_MAX_NODES]; /* (B, H) */
+    float *a[RECURRENT_MAX_NODES];  /* (T, B, 2H): what goes into a node; g, u; gradient.
+                                       Of relaxed node j > 0 (j, T, B, 2H): by its inputs */
+    float *h[RECURRENT_MAX_NODES];  /* (T, B, H): of all nodes, equally far apart */
+    float *dh[RECURRENT_MAX_NODES]; /* (B, H), likewise */
     double *losses;                 /* (RECURRENT_CHUNK) */
 };
 
@@ -76,7 +79,7 @@ struct recurrent_nodes {
     void (*weights_back)(const struct recurrent *r, const struct recurrent_part *part,
                          float *gradient);
 };
-extern const struct recurrent_nodes recurrent_nodes_discrete;
+extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed;
 
 /* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its source's
  * gradient grows (of node 0: dstate's; dx is written). Not for a strip of no columns. */
@@ -89,6 +92,17 @@ void recurrent_mean_back(const struct recurrent_strip *p);
  * weights' mask counts; -1: none. */
 void recurrent_weight_back(const struct recurrent *r, const struct recurrent_part *part,
                            int j, const float *a, const float *d, float *dw);
+/* recurrent.c: a model, and its bytes, that may be the core of a relaxed one: its cell is
+ * options.only, a chain. */
+int recurrent_make(const struct recurrent_options *options, const struct relaxed *relaxed,
+                   struct recurrent **ret, struct error *err);
+size_t recurrent_size(const struct recurrent_options *options,
+                      const struct relaxed *relaxed);
+/* Mean loss of a window, and the way back if weight > 0, which adds to gradient, NULL: to
+ * what the nodes keep for themselves alone. */
+double recurrent_run(struct recurrent *r, const float *parameters,
+                     const struct recurrent_cell *cell, const struct recurrent_window *w,
+                     float weight, float *gradient);
 /* recurrent_pack.c: all weights that the cell uses; `back`: the way back as well. */
 void recurrent_pack(struct recurrent *r, const float *parameters, bool back);
 /* recurrent_dropout.c: draw all masks of the window. */
@@ -130,6 +144,11 @@ static inline int recurrent_slice_words(const struct recurrent *r, int i)
     int left = r->options.vocabulary - i * RECURRENT_SLICE;
     return left < RECURRENT_SLICE ? left : RECURRENT_SLICE;
 }
+
+/* recurrent_update.c: the norm of these parts, and f of a descent by it. */
+double recurrent_norm_of(const struct recurrent *r, const struct recurrent_range *ranges,
+                         int count, const float *gradient);
+double recurrent_clip_factor(const struct recurrent_descent *d, double norm);
 
 /* The k-th of n parts of `count` things that stand in units: [from, to). */
 static inline void recurrent_share(size_t count, size_t unit, int n, int k, size_t *from,

@@ -38,8 +38,8 @@ static struct block block_at(const struct recurrent_range *ranges, size_t k)
 /* Blocks are summed in groups of GROUP, so that few sums wait for their turn. */
 enum { GROUP = 1024 };
 
-static double norm_of(const struct recurrent *r, const struct recurrent_range *ranges,
-                      int count, const float *gradient)
+double recurrent_norm_of(const struct recurrent *r, const struct recurrent_range *ranges,
+                         int count, const float *gradient)
 {
     size_t blocks = count_blocks(ranges, count);
     double sums[GROUP], total = 0;
@@ -56,13 +56,18 @@ static double norm_of(const struct recurrent *r, const struct recurrent_range *r
     return sqrt(total);
 }
 
+double recurrent_clip_factor(const struct recurrent_descent *d, double norm)
+{
+    return d->clip > 0 ? fmin(1, d->clip / (norm + 1e-6)) : 1;
+}
+
 double recurrent_descend(const struct recurrent *r, const struct recurrent_descent *d,
                          const struct recurrent_range *ranges, int count,
                          const float *gradient, float *parameters)
 {
     size_t blocks = count_blocks(ranges, count);
-    double norm = norm_of(r, ranges, count, gradient);
-    double factor = d->clip > 0 ? fmin(1, d->clip / (norm + 1e-6)) : 1;
+    double norm = recurrent_norm_of(r, ranges, count, gradient);
+    double factor = recurrent_clip_factor(d, norm);
     float step = (float)(-d->lr * factor), keep = (float)(1 - d->lr * d->decay);
     if (!isfinite(norm))
         return norm;

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_HIDDEN = 64, MAX_WORDS = 4096, MAX_BATCH = 64 };
+enum { MAX_WORDS = 4096 };
 
-static double activate(double a, int f)
+double reference_activate(double a, int f)
 {
     switch (f) {
     case RECURRENT_TANH:
@@ -22,20 +22,19 @@ static double activate(double a, int f)
     }
 }
 
-/* a (2H) += p (H) W (H, 2H), W times its mask if there is one. */
-static void add_product(const double *p, const double *w, const float *mask, int n,
-                        double *a)
+void reference_add_product(const double *p, const double *w, const float *mask, int n,
+                           double *a)
 {
     for (int i = 0; i < n; i++)
         for (int j = 0; j < 2 * n; j++)
             a[j] += p[i] * w[i * 2 * n + j] * (mask ? (double)mask[i * 2 * n + j] : 1);
 }
 
-static void mix(const double *a, const double *p, int f, int n, double *h)
+void reference_mix(const double *a, const double *p, int f, int n, double *h)
 {
     for (int i = 0; i < n; i++) {
         double g = 1 / (1 + exp(-a[i]));
-        h[i] = p[i] + g * (activate(a[n + i], f) - p[i]);
+        h[i] = p[i] + g * (reference_activate(a[n + i], f) - p[i]);
     }
 }
 
@@ -44,7 +43,7 @@ static void step(const struct recurrent *r, const struct recurrent_options *o,
                  const double *parameters, const struct recurrent_cell *cell,
                  const double *x, const double *state, double *out)
 {
-    double h[RECURRENT_MAX_NODES][MAX_HIDDEN], a[2 * MAX_HIDDEN];
+    double h[RECURRENT_MAX_NODES][REFERENCE_HIDDEN], a[2 * REFERENCE_HIDDEN];
     bool feeds[RECURRENT_MAX_NODES] = {false};
     int n = o->hidden, leaves = 0;
     bool dropped = r->dropout && r->dropout->weight > 0;
@@ -54,9 +53,9 @@ static void step(const struct recurrent *r, const struct recurrent_options *o,
         const double *p = j == 0 ? state : h[i];
         memset(a, 0, sizeof a);
         if (j == 0)
-            add_product(x, parameters + recurrent_input(r), NULL, n, a);
-        add_product(p, parameters + recurrent_edge(r, i, j), mask, n, a);
-        mix(a, p, cell->activation[j], n, h[j]);
+            reference_add_product(x, parameters + recurrent_input(r), NULL, n, a);
+        reference_add_product(p, parameters + recurrent_edge(r, i, j), mask, n, a);
+        reference_mix(a, p, cell->activation[j], n, h[j]);
         if (j > 0)
             feeds[i] = true;
     }
@@ -93,8 +92,7 @@ static double factor(const struct recurrent *r, int kind, int at)
     return recurrent_drops(r, kind) ? (double)r->mask[kind][at] : 1;
 }
 
-/* All columns of out at one step: mean 0, variance 1. */
-static void normalise(int batch, int n, double out[][MAX_HIDDEN])
+void reference_normalise(int batch, int n, double out[][REFERENCE_HIDDEN])
 {
     for (int i = 0; i < n; i++) {
         double sum = 0, squares = 0;
@@ -107,39 +105,65 @@ static void normalise(int batch, int n, double out[][MAX_HIDDEN])
     }
 }
 
-/* What one column sees at one step. */
-static void column(const struct recurrent *r, const struct recurrent_options *o,
-                   const double *parameters, const struct recurrent_cell *cell, int word,
-                   int b, const double *state, double *out)
+/* What one column sees at one step: x, and the state with its mask, in place. */
+static void enter(const struct reference *f, int word, int b, double *x, double *state)
 {
-    double x[MAX_HIDDEN], p[MAX_HIDDEN];
-    int n = o->hidden;
+    const struct recurrent *r = f->r;
+    int n = f->o->hidden;
     for (int i = 0; i < n; i++) {
-        x[i] = parameters[word * n + i] * factor(r, MASK_INPUT, b * n + i) *
+        x[i] = f->parameters[word * n + i] * factor(r, MASK_INPUT, b * n + i) *
                (r->dropout ? (double)r->words[word] : 1);
-        p[i] = state[i] * factor(r, MASK_STATE, b * n + i);
+        state[i] *= factor(r, MASK_STATE, b * n + i);
     }
-    step(r, o, parameters, cell, x, p, out);
 }
 
 /* Loss of one column, and its next state. */
-static double leave(const struct recurrent *r, const struct recurrent_options *o,
-                    const double *parameters, int target, int b, const double *out,
-                    double *cut, bool write, double *state)
+static double leave(const struct reference *f, int row, const double *out, double *state)
 {
-    double seen[MAX_HIDDEN], square = 0;
-    int n = o->hidden;
+    double seen[REFERENCE_HIDDEN], square = 0, *cut = &f->cut[row];
+    int n = f->o->hidden, b = row % f->w->batch;
     for (int i = 0; i < n; i++) {
-        seen[i] = out[i] * factor(r, MASK_OUTPUT, b * n + i);
+        seen[i] = out[i] * factor(f->r, MASK_OUTPUT, b * n + i);
         square += out[i] * out[i];
     }
-    if (write)
-        *cut = o->state_clip > 0 && sqrt(square) > o->state_clip
-                   ? o->state_clip / sqrt(square)
+    if (f->write)
+        *cut = f->o->state_clip > 0 && sqrt(square) > f->o->state_clip
+                   ? f->o->state_clip / sqrt(square)
                    : 1;
     for (int i = 0; i < n; i++)
         state[i] = out[i] * *cut;
-    return loss_of(parameters, o->vocabulary, n, seen, target);
+    return loss_of(f->parameters, f->o->vocabulary, n, seen, f->w->targets[row]);
+}
+
+double reference_walk(const struct reference *f, reference_step cell_step,
+                      const void *cell, double *ret_state)
+{
+    static double s[REFERENCE_BATCH][REFERENCE_HIDDEN],
+        x[REFERENCE_BATCH][REFERENCE_HIDDEN], out[REFERENCE_BATCH][REFERENCE_HIDDEN];
+    double total = 0;
+    int n = f->o->hidden, batch = f->w->batch;
+    for (int i = 0; i < batch * n; i++)
+        s[i / n][i % n] = (double)f->state[i];
+    for (int t = 0; t < f->w->steps; t++) {
+        for (int b = 0; b < batch; b++)
+            enter(f, f->w->inputs[t * batch + b], b, x[b], s[b]);
+        cell_step(f, cell, x, s, out);
+        for (int b = 0; b < batch; b++)
+            total += leave(f, t * batch + b, out[b], s[b]);
+    }
+    for (int b = 0; b < batch && ret_state; b++)
+        memcpy(ret_state + b * n, s[b], (size_t)n * sizeof(double));
+    return total / (f->w->steps * batch);
+}
+
+static void step_all(const struct reference *f, const void *cell,
+                     double x[][REFERENCE_HIDDEN], double s[][REFERENCE_HIDDEN],
+                     double out[][REFERENCE_HIDDEN])
+{
+    for (int b = 0; b < f->w->batch; b++)
+        step(f->r, f->o, f->parameters, cell, x[b], s[b], out[b]);
+    if (f->o->norm)
+        reference_normalise(f->w->batch, f->o->hidden, out);
 }
 
 double reference_loss(const struct recurrent *r, const struct recurrent_options *o,
@@ -147,22 +171,6 @@ double reference_loss(const struct recurrent *r, const struct recurrent_options 
                       const struct recurrent_window *w, const float *state, double *cut,
                       bool write, double *ret_state)
 {
-    static double s[MAX_BATCH][MAX_HIDDEN], out[MAX_BATCH][MAX_HIDDEN];
-    double total = 0;
-    int n = o->hidden;
-    for (int b = 0; b < w->batch; b++)
-        for (int i = 0; i < n; i++)
-            s[b][i] = (double)state[b * n + i];
-    for (int t = 0; t < w->steps; t++) {
-        for (int b = 0; b < w->batch; b++)
-            column(r, o, parameters, cell, w->inputs[t * w->batch + b], b, s[b], out[b]);
-        if (o->norm)
-            normalise(w->batch, n, out);
-        for (int b = 0; b < w->batch; b++)
-            total += leave(r, o, parameters, w->targets[t * w->batch + b], b, out[b],
-                           &cut[t * w->batch + b], write, s[b]);
-    }
-    for (int b = 0; b < w->batch && ret_state; b++)
-        memcpy(ret_state + b * n, s[b], (size_t)n * sizeof(double));
-    return total / (w->steps * w->batch);
+    const struct reference f = {r, o, parameters, w, state, cut, write};
+    return reference_walk(&f, step_all, cell, ret_state);
 }
