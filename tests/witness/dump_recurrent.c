@@ -8,14 +8,13 @@
  * where the matrices stand, the loss of every window, each followed by a step of plain
  * SGD, and that of the first window, without a step, when all is done. Raw little-endian
  * numbers. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
 
 #include "common/nn/recurrent.h"
-#include "common/rng.h"
+#include "dump.h"
 
 static const char *const activation_names[RECURRENT_ACTIVATIONS] = {
     [RECURRENT_TANH] = "tanh",
@@ -97,23 +96,6 @@ static int read_spec(json_t *json, struct spec *s, struct error *err)
     return read_cell(cell, &s->cell, err);
 }
 
-/* Weights that neither die away nor saturate; words of unequal frequency. */
-static void fill(struct run *r)
-{
-    const struct recurrent_options *o = &r->spec->options;
-    float spread = 1.5f / sqrtf((float)o->hidden);
-    struct rng rng;
-    rng_init(&rng, r->spec->seed, RNG_TEST, 1);
-    for (size_t i = 0; i < r->count; i++)
-        r->weights[i] = (float)rng_normal(&rng) * spread;
-    size_t words = ((size_t)r->spec->windows * (size_t)o->steps + 1) * r->columns;
-    for (size_t i = 0; i < words; i++)
-        r->text[i] =
-            (int32_t)rng_below(&rng, 1 + rng_below(&rng, (uint32_t)o->vocabulary));
-    for (size_t i = 0; i < r->state_count; i++)
-        r->state[i] = (float)rng_normal(&rng) * 0.3f;
-}
-
 static struct recurrent_window window_at(const struct run *r, int i)
 {
     const struct recurrent_options *o = &r->spec->options;
@@ -157,33 +139,21 @@ static json_t *describe_edges(const struct run *r)
     return edges;
 }
 
-static int write_file(const char *folder, const char *name, const void *data, size_t size,
-                      struct error *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    size_t written = f ? fwrite(data, 1, size, f) : 0;
-    if (!f || fclose(f) || written != size)
-        return error_set(err, ERROR_SYSTEM, "cannot write '%s'", path);
-    return 0;
-}
-
 static int write_numbers(struct run *r, const char *folder, struct error *err)
 {
     size_t windows = (size_t)r->spec->windows;
     size_t words = (windows * (size_t)r->spec->options.steps + 1) * r->columns;
-    int status = write_file(folder, "weights.f32", r->weights, r->count * 4, err);
+    int status = dump_write(folder, "weights.f32", r->weights, r->count * 4, err);
     if (!status)
-        status = write_file(folder, "start.f32", r->state, r->state_count * 4, err);
+        status = dump_write(folder, "start.f32", r->state, r->state_count * 4, err);
     if (!status)
-        status = write_file(folder, "text.i32", r->text, words * 4, err);
+        status = dump_write(folder, "text.i32", r->text, words * 4, err);
     json_t *losses = status ? NULL : train(r);
     if (!status)
-        status = write_file(folder, "gradients.f32", r->gradients, windows * r->count * 4,
+        status = dump_write(folder, "gradients.f32", r->gradients, windows * r->count * 4,
                             err);
     if (!status)
-        status = write_file(folder, "states.f32", r->states, windows * r->state_count * 4,
+        status = dump_write(folder, "states.f32", r->states, windows * r->state_count * 4,
                             err);
     json_t *out = json_pack("{s:I, s:I, s:o, s:o*}", "count", (json_int_t)r->count,
                             "input", (json_int_t)recurrent_input(r->model), "edges",
@@ -203,14 +173,21 @@ static int dump(const struct spec *s, const char *folder, struct error *err)
     size_t windows = (size_t)s->windows;
     r.count = recurrent_count(r.model);
     r.columns = (size_t)s->options.batch;
+    size_t words = (windows * (size_t)s->options.steps + 1) * r.columns;
     r.state_count = r.columns * (size_t)s->options.hidden;
     r.weights = calloc(r.count, sizeof *r.weights);
     r.gradients = calloc(windows * r.count, sizeof *r.gradients);
     r.state = calloc(r.state_count, sizeof *r.state);
     r.states = calloc(windows * r.state_count, sizeof *r.states);
-    r.text = calloc((windows * (size_t)s->options.steps + 1) * r.columns, sizeof *r.text);
+    r.text = calloc(words, sizeof *r.text);
     if (r.weights && r.gradients && r.state && r.states && r.text) {
-        fill(&r);
+        const struct dump_numbers numbers = {.weights = r.weights,
+                                             .weight_count = r.count,
+                                             .text = r.text,
+                                             .text_count = words,
+                                             .state = r.state,
+                                             .state_count = r.state_count};
+        dump_fill(&numbers, s->seed, s->options.vocabulary, s->options.hidden);
         status = write_numbers(&r, folder, err);
     } else
         status = error_set(err, ERROR_SYSTEM, "no memory");

@@ -78,13 +78,14 @@ def complete(spec):
     return full
 
 
-def ours(dump, spec):
-    """What dump-recurrent says, and the numbers it wrote."""
+def ours(dump, spec, files=()):
+    """What a dump says, and the numbers it wrote: those of all dumps and these files."""
     with tempfile.TemporaryDirectory() as folder:
         out = subprocess.run([dump, folder], input=json.dumps(spec), text=True,
                              stdout=subprocess.PIPE, check=True)
         said = json.loads(out.stdout)
-        for name in ("weights.f32", "start.f32", "text.i32", "gradients.f32", "states.f32"):
+        for name in ("weights.f32", "start.f32", "text.i32", "gradients.f32", "states.f32",
+                     *files):
             path = os.path.join(folder, name)
             said[name[:-4]] = numpy.fromfile(path, "<f4" if name[-3:] == "f32" else "<i4")
     said["gradients"] = said["gradients"].reshape(spec["windows"], said["count"])
@@ -211,4 +212,5 @@ def main():
     sys.exit(0 if all(good) else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
