@@ -25,7 +25,7 @@ enum recurrent_activation {
 };
 
 /* C (m, n) = A (m, k) B (k, n), or added to; likewise for `more` pairs of A and C that
- * stand a_next and c_next floats after the ones before: B is fetched once for all. */
+ * stand a_next and c_next floats after the ones before. */
 struct recurrent_product {
     size_t m, n, k;
     const float *a;

@@ -237,7 +237,8 @@ VF_INLINE void run_panels(const struct recurrent_product *p, struct panel *panel
     }
 }
 
-static void product(const struct recurrent_product *p)
+/* Panel by panel, each with all A's. */
+static void product_stacked(const struct recurrent_product *p)
 {
     size_t blocks = block_count(p->k);
     const float *b = p->packed;
@@ -258,6 +259,23 @@ static void product(const struct recurrent_product *p)
                                   .next_rows = k};
             run_panels(p, &panel);
         }
+    }
+}
+
+/* A panel that has few rows to go with is better used for several A's at once. With more
+ * rows C is what counts: it should not be visited in too many places between two panels. */
+static void product(const struct recurrent_product *p)
+{
+    struct recurrent_product one = *p;
+    if (p->m < 2 * TILE) {
+        product_stacked(p);
+        return;
+    }
+    one.more = 0;
+    for (size_t i = 0; i <= p->more; i++) {
+        product_stacked(&one);
+        one.a += p->a_next;
+        one.c += p->c_next;
     }
 }
 
