@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a model: where parameters stand in the flat vector, and one block of memory for
  * all buffers of the largest window. The work is done in recurrent_pack.c (weights),
- * recurrent_run.c (the recurrence and its way back), recurrent_cell.c (the nodes of a cell)
- * and recurrent_decode.c (the output). */
+ * recurrent_run.c (the recurrence and its way back), recurrent_cell.c (the nodes of a
+ * cell) and recurrent_decode.c (the output). */
 #include "common/nn/recurrent_private.h"
 
 #include <omp.h>

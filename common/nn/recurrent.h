@@ -8,11 +8,11 @@
  *           batch
  *     P(next word) = softmax(h_t E'),     x_t = row of E: embedding and output are tied
  *
- * Every W is a pair (W^c, W^h), stored (H, 2H): the gate's H columns, then the candidate's.
- * All parameters stand in one flat vector that the caller owns: E (vocabulary, H), W_x, W_0,
- * then the pairs of the edges. A pool holds those of every edge (i, j), j ascending, within
- * it i; a model of one cell only its own. Losses are means over all tokens of a window,
- * natural logarithms.
+ * Every W is a pair (W^c, W^h), stored (H, 2H): the gate's H columns, then the
+ * candidate's. All parameters stand in one flat vector that the caller owns: E
+ * (vocabulary, H), W_x, W_0, then the pairs of the edges. A pool holds those of every
+ * edge (i, j), j ascending, within it i; a model of one cell only its own. Losses are
+ * means over all tokens of a window, natural logarithms.
  *
  * A model splits the columns of a batch between threads; results have the same bits for
  * any number of them. One call at a time; nothing is allocated after recurrent_new. */
@@ -108,8 +108,8 @@ double recurrent_loss(struct recurrent *r, const float *parameters,
                       const struct recurrent_cell *cell,
                       const struct recurrent_window *window);
 /* Likewise (but same_weights serves only after another gradient), and adds weight (> 0) x
- * its gradient to `gradient` (laid out as the parameters) in the parts that the cell uses.
- * Gradients stop at the window's first state. */
+ * its gradient to `gradient` (laid out as the parameters) in the parts that the cell
+ * uses. Gradients stop at the window's first state. */
 double recurrent_gradient(struct recurrent *r, const float *parameters,
                           const struct recurrent_cell *cell,
                           const struct recurrent_window *window, float weight,

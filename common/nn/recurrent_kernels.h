@@ -85,8 +85,9 @@ struct recurrent_mixture_back {
     const float *p; /* (rows, hidden) */
     const float *dh;
     float *dp; /* (rows, hidden), added to: dh (1 - g) times the sum of the shares */
-    /* (rows, RECURRENT_ACTIVATIONS), sums_row apart, added to: for each f the sum over the
-     * row's units of dh (p + g (f(v) - p)), the gradient of share_f. NULL: not wanted. */
+    /* (rows, RECURRENT_ACTIVATIONS), sums_row apart, added to: for each f the sum over
+     * the row's units of dh (p + g (f(v) - p)), the gradient of share_f. NULL: not
+     * wanted. */
     double *sums;
     size_t sums_row;
 };

@@ -263,7 +263,8 @@ static void product_stacked(const struct recurrent_product *p)
 }
 
 /* A panel that has few rows to go with is better used for several A's at once. With more
- * rows C is what counts: it should not be visited in too many places between two panels. */
+ * rows C is what counts: it should not be visited in too many places between two panels.
+ */
 static void product(const struct recurrent_product *p)
 {
     struct recurrent_product one = *p;

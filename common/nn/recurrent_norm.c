@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Batch norm without scale and shift, y = (x - mean) / sqrt(variance + epsilon) over
  * the columns of the batch. It is the one place where columns meet within a step:
- * threads wait for each other, then each takes some units through all columns, in their order, so
- * that the bits do not depend on the number of threads. With y and 1 / deviation kept,
+ * threads wait for each other, then each takes some units through all columns, in their
+ * order, so that the bits do not depend on the number of threads. With y and 1 /
+ * deviation kept,
  *
  *     dx = (dy - mean(dy) - y mean(dy y)) / deviation.
  */
@@ -42,9 +43,9 @@ static void unit_back(const struct recurrent_normal *p, size_t n, size_t unit)
     }
     for (size_t i = 0; i < p->rows; i++) {
         size_t at = i * n + unit;
-        p->x[at] = (float)(((double)p->x[at] - sum / rows -
-                            (double)p->y[at] * product / rows) *
-                           factor);
+        p->x[at] =
+            (float)(((double)p->x[at] - sum / rows - (double)p->y[at] * product / rows) *
+                    factor);
     }
 }
 

@@ -50,7 +50,8 @@ struct recurrent {
     size_t scratch_each; /* floats */
     float *embedding_forward, *embedding_back; /* E', E: packed by slices */
     struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
-    float *a[RECURRENT_MAX_NODES];  /* (T, B, 2H): what goes into a node; g, u; gradient.
+    float
+        *a[RECURRENT_MAX_NODES];    /* (T, B, 2H): what goes into a node; g, u; gradient.
                                        Of relaxed node j > 0 (j, T, B, 2H): by its inputs */
     float *h[RECURRENT_MAX_NODES];  /* (T, B, H): of all nodes, equally far apart */
     float *dh[RECURRENT_MAX_NODES]; /* (B, H), likewise */
@@ -81,15 +82,16 @@ struct recurrent_nodes {
 };
 extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed;
 
-/* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its source's
- * gradient grows (of node 0: dstate's; dx is written). Not for a strip of no columns. */
+/* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its
+ * source's gradient grows (of node 0: dstate's; dx is written). Not for a strip of no
+ * columns. */
 void recurrent_node(const struct recurrent_strip *p, int j);
 void recurrent_node_back(const struct recurrent_strip *p, int j);
 /* out from the nodes that the output is made of; back: dh of all nodes from dout. */
 void recurrent_mean(const struct recurrent_strip *p);
 void recurrent_mean_back(const struct recurrent_strip *p);
-/* recurrent_run.c: dw (H, 2H) += a' d over all rows, the part's columns. j: the node whose
- * weights' mask counts; -1: none. */
+/* recurrent_run.c: dw (H, 2H) += a' d over all rows, the part's columns. j: the node
+ * whose weights' mask counts; -1: none. */
 void recurrent_weight_back(const struct recurrent *r, const struct recurrent_part *part,
                            int j, const float *a, const float *d, float *dw);
 /* recurrent.c: a model, and its bytes, that may be the core of a relaxed one: its cell is
@@ -115,8 +117,8 @@ static inline bool recurrent_drops(const struct recurrent *r, int mask)
                  : mask == MASK_STATE ? d->state
                                       : d->output) > 0;
 }
-/* recurrent_norm.c: normalise the columns of a batch at one step, by all threads of a team:
- * each takes some units. */
+/* recurrent_norm.c: normalise the columns of a batch at one step, by all threads of a
+ * team: each takes some units. */
 struct recurrent_normal {
     size_t rows;
     float *x;         /* (rows, H): what is normalised, in place; back: its gradient */
@@ -128,12 +130,12 @@ void recurrent_norm_back(const struct recurrent *r, const struct recurrent_norma
 /* recurrent_run.c: x, then all states and outputs of the window. */
 void recurrent_forward(struct recurrent *r, const float *parameters,
                        const struct recurrent_window *w);
-/* From dout to the gradients of all weights but the output's; NULL: to those that the nodes
- * keep for themselves alone. */
+/* From dout to the gradients of all weights but the output's; NULL: to those that the
+ * nodes keep for themselves alone. */
 void recurrent_backward(struct recurrent *r, const struct recurrent_window *w,
                         float *gradient);
-/* recurrent_decode.c: the sum of the losses of all tokens. With weight > 0 dout is written,
- * and with a gradient too the output's part of dE added, both times `weight`. */
+/* recurrent_decode.c: the sum of the losses of all tokens. With weight > 0 dout is
+ * written, and with a gradient too the output's part of dE added, both times `weight`. */
 double recurrent_decode(struct recurrent *r, const struct recurrent_window *w, float weight,
                         float *gradient);
 /* Where slice i of the packed embeddings begins, in floats. */

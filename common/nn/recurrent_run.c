@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The recurrence over all steps of a window and its way back, around the nodes of a cell
- * (recurrent_cell.c, relaxed_cell.c). Columns of the batch do not meet before the gradients
- * of the weights are summed (but for norms), so every thread takes some columns through
- * all steps without waiting for the others. Then each weight's gradient is a product over
- * all steps and columns, of which every thread makes some of the result's columns. */
+ * (recurrent_cell.c, relaxed_cell.c). Columns of the batch do not meet before the
+ * gradients of the weights are summed (but for norms), so every thread takes some columns
+ * through all steps without waiting for the others. Then each weight's gradient is a
+ * product over all steps and columns, of which every thread makes some of the result's
+ * columns. */
 #include "common/nn/recurrent_private.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-static struct recurrent_strip strip_at(const struct recurrent *r, const struct recurrent_window *w,
-                             int t)
+static struct recurrent_strip strip_at(const struct recurrent *r,
+                                       const struct recurrent_window *w, int t)
 {
     size_t from, to;
     recurrent_share((size_t)w->batch, 1, omp_get_num_threads(), omp_get_thread_num(),
                     &from, &to);
     return (struct recurrent_strip){.r = r,
-                          .w = w,
-                          .t = t,
-                          .from = from,
-                          .columns = to - from,
-                          .at = (size_t)t * (size_t)w->batch + from};
+                                    .w = w,
+                                    .t = t,
+                                    .from = from,
+                                    .columns = to - from,
+                                    .at = (size_t)t * (size_t)w->batch + from};
 }
 
 /* Rows of this strip, times the mask of some kind if there is one. */
@@ -142,7 +143,8 @@ static void weights_back(const struct recurrent *r, size_t rows, float *gradient
     if (part.from == part.to)
         return;
     recurrent_weight_back(r, &part, -1, r->x, r->a[0], gradient + recurrent_input(r));
-    recurrent_weight_back(r, &part, 0, r->s, r->a[0], gradient + recurrent_edge(r, -1, 0));
+    recurrent_weight_back(r, &part, 0, r->s, r->a[0],
+                          gradient + recurrent_edge(r, -1, 0));
     r->nodes->weights_back(r, &part, gradient);
 }
 

@@ -135,16 +135,18 @@ static void format_shared(const struct config *config, const struct data_facts *
     char count[32], size[32];
     text_format_count(weights, count, sizeof count);
     text_format_size(2 * weights * sizeof(float), size, sizeof size);
-    text_append(out,
-                "#\n# shared     %s weights in %.0f pairs of matrices and the embedding; with "
-                "their gradient\n#            %s a trainer, besides what a window needs\n",
-                count, pairs, size);
-    text_append(out,
-                "# an epoch   %d steps of %d, %lld scores for the policy, %d of the whole "
-                "validation text\n# the end    %d candidates, the %d best of them scored "
-                "again; %lld trials in all\n",
-                c->steps, c->samples, (long long)updates, c->probes, c->candidates,
-                c->finalists, (long long)config_trials(config));
+    text_append(
+        out,
+        "#\n# shared     %s weights in %.0f pairs of matrices and the embedding; with "
+        "their gradient\n#            %s a trainer, besides what a window needs\n",
+        count, pairs, size);
+    text_append(
+        out,
+        "# an epoch   %d steps of %d, %lld scores for the policy, %d of the whole "
+        "validation text\n# the end    %d candidates, the %d best of them scored "
+        "again; %lld trials in all\n",
+        c->steps, c->samples, (long long)updates, c->probes, c->candidates, c->finalists,
+        (long long)config_trials(config));
 }
 
 static void format_findings(const struct config *config, const struct data_facts *facts,

@@ -65,12 +65,13 @@ static void choose_budget(struct estimate *e, struct config *config)
 static void format_text(const char *mark, const struct config *config,
                         const struct data_facts *f, struct text *out)
 {
-    text_append(out,
-                "%s%d words of text to train on, %d for validation, %d for test; %d "
-                "different ones.\n%sBudget: %lld trials of %d epochs. On a text nothing is "
-                "timed beforehand: the first\n%strials tell, see archway status.\n",
-                mark, f->train, f->validation, f->test_images, f->vocabulary, mark,
-                (long long)config->search.trials, config->trainer.builtin.epochs, mark);
+    text_append(
+        out,
+        "%s%d words of text to train on, %d for validation, %d for test; %d "
+        "different ones.\n%sBudget: %lld trials of %d epochs. On a text nothing is "
+        "timed beforehand: the first\n%strials tell, see archway status.\n",
+        mark, f->train, f->validation, f->test_images, f->vocabulary, mark,
+        (long long)config->search.trials, config->trainer.builtin.epochs, mark);
 }
 
 static void format_found(const char *mark, const struct config *config,
@@ -211,8 +212,10 @@ const struct command command_init = {
     .synopsis = "DATA_FOLDER [--output FILE] [--force]",
     .summary = "look at a folder of data, write a configuration",
     .description =
-        "Finds out which format the data of a folder has (IDX as of MNIST, plain or .gz, the "
-        "binary version of CIFAR-10 and CIFAR-100, or plain text), checks it, trains three "
+        "Finds out which format the data of a folder has (IDX as of MNIST, plain or .gz, "
+        "the "
+        "binary version of CIFAR-10 and CIFAR-100, or plain text), checks it, trains "
+        "three "
         "small networks for a moment to choose a budget of about a night on this machine "
         "(not on a text), and writes a configuration in which every key is explained.",
     .example = "archway init /usr/share/datasets/fashion-mnist\n"

@@ -188,9 +188,10 @@ static void append_done(const struct explain *x, const struct trial *t, struct t
     text_append(out, "%s by attempt %u on rank %d slot %d in %.4g s: ", deeds[t->kind],
                 t->attempts, t->worker, t->slot, t->seconds);
     if (t->kind == TRIAL_TRAIN_SHARED)
-        text_append(out, "loss %.4f of step %llu of the shared weights, architecture %d\n",
-                    (double)(t->epoch_count ? t->epochs[t->epoch_count - 1].train_loss : NAN),
-                    step, t->shared.part);
+        text_append(
+            out, "loss %.4f of step %llu of the shared weights, architecture %d\n",
+            (double)(t->epoch_count ? t->epochs[t->epoch_count - 1].train_loss : NAN),
+            step, t->shared.part);
     else
         text_append(out, "%s %.4f, reward %.4g\n",
                     engine_config(x->engine)->reward.metric, t->val_accuracy, t->reward);

@@ -32,8 +32,8 @@ typedef void (*reference_step)(const struct reference *f, const void *cell,
                                double x[][REFERENCE_HIDDEN],
                                double state[][REFERENCE_HIDDEN],
                                double out[][REFERENCE_HIDDEN]);
-double reference_walk(const struct reference *f, reference_step cell_step, const void *cell,
-                      double *ret_state);
+double reference_walk(const struct reference *f, reference_step cell_step,
+                      const void *cell, double *ret_state);
 
 /* Mean loss over the window from these parameters (as many as recurrent_count, in its
  * order). ret_state: (batch, H) after the last step, or NULL. cut: (steps, batch) factors

@@ -25,7 +25,8 @@
  * different counts of images and labels, train + validation larger than the file. */
 int data_inspect(const struct config *config, struct data_facts *ret, struct error *err);
 /* Which format does a folder hold? Fills task.data.format and .path of config, and
- * task.kind where it is a text; ERROR_INPUT listing what was looked for when none fits. */
+ * task.kind where it is a text; ERROR_INPUT listing what was looked for when none fits.
+ */
 int data_detect(const char *folder, struct config *ret, struct error *err);
 
 struct dataset; /* opaque, immutable */
