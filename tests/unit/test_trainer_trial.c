@@ -293,6 +293,7 @@ START_TEST(saves_on_its_own)
     ck_assert_int_eq(talk_hear_curve(&next, 1, b, 60), 60);
     check_same(a, b, 60);
     waitpid(killed.pid, NULL, 0);
+    talk_clear(&killed);
     ck_assert_int_eq(talk_end(&next, ""), 0);
     ck_assert_int_eq(talk_end(&calm, ""), 0);
 }

@@ -173,9 +173,16 @@ int talk_hear_curve(struct talk *t, uint64_t trial, struct trial_epoch *ret, int
 
 /* Exit status once it ended by itself, within ten seconds; what it said on stderr has to
  * contain `part`. */
+void talk_clear(const struct talk *t)
+{
+    char command[96];
+    snprintf(command, sizeof command, "rm -r %s", t->folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
 int talk_end(struct talk *t, const char *part)
 {
-    char path[80], command[96], *text = NULL;
+    char path[80], *text = NULL;
     size_t size;
     int status = -1, waited = 0;
     if (t->to >= 0)
@@ -193,8 +200,7 @@ int talk_end(struct talk *t, const char *part)
     ck_assert_msg(strstr(text, part), "'%s' is not in: %s", part, text);
     ck_assert_msg(WIFEXITED(status), "wait status %d, %s", status, text);
     free(text);
-    snprintf(command, sizeof command, "rm -r %s", t->folder);
-    ck_assert_int_eq(system(command), 0);
+    talk_clear(t);
     return WEXITSTATUS(status);
 }
 

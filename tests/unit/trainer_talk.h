@@ -53,6 +53,8 @@ int talk_hear_curve(struct talk *t, uint64_t trial, struct trial_epoch *ret, int
 /* Close its input, wait for its end; exit status. `part` has to be in what it wrote on
  * standard error. */
 int talk_end(struct talk *t, const char *part);
+/* Remove its folder; talk_end does. For one that was killed and waited for. */
+void talk_clear(const struct talk *t);
 /* Check's main, or 77 without ARCHWAY_TRAINER. */
 int talk_main(Suite *suite);
 
