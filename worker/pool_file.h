@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* States of shared weights on disk: FOLDER/step-NNNNNNNNNNNN.h5, one for a number of
- * steps made, HDF5 that any tool reads:
+/* States of shared weights on disk, as worker/step_files.h keeps them:
  *
- *   parameters  float32 (count): E, W_x, W_0, the pairs of the edges;
- * common/nn/recurrent.h states      float32 (samples, batch, hidden): hidden state of
- * every lane attributes  version, step, seed, vocabulary, hidden, nodes, batch, samples,
- * words
- *
- * Datasets are in chunks with Fletcher-32 checksums, and the user block seals the whole
- * file (worker/file_seal.h): HDF5 is never given a damaged one. A file is written under
- * another name, synced and renamed, so it is whole whatever happens. All calls block. */
+ *   parameters  float32 (count): E, W_x, W_0, the pairs of the edges; see
+ *               common/nn/recurrent.h
+ *   states      float32 (samples, batch, hidden): hidden state of every lane
+ *   attributes  version, step, seed, vocabulary, hidden, nodes, batch, samples, words */
 #ifndef ARCHWAY_WORKER_POOL_FILE_H
 #define ARCHWAY_WORKER_POOL_FILE_H
 
 #include "common/error.h"
 #include "worker/pool.h"
 
-enum { POOL_FILE_VERSION = 1, POOL_FILES_KEPT = 2 };
+enum { POOL_FILE_VERSION = 1 };
 
-/* Write the state of a pool between two steps (at.part 0), unless there is one for this
- * step, and remove all but the newest POOL_FILES_KEPT of those for earlier steps. Makes
- * the folder. ERROR_SYSTEM naming the file when it cannot be written. */
+/* Write the state of a pool between two steps (at.part 0), as step_files_write. */
 int pool_file_write(const char *folder, const struct pool *p, struct error *err);
 /* Bring the pool to the newest state of `least` to `step` steps that can be used. Returns
  * 1 when it did, 0 when there is none; the pool is then unchanged, unless a file turned
