@@ -44,13 +44,14 @@ enum config_schedule { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
 /* "generic" runs everywhere; the names are those of common/nn/kernels.h. */
 enum config_kernels { KERNELS_AUTO, KERNELS_AVX512, KERNELS_AVX2, KERNELS_GENERIC };
 enum config_reduce { REDUCE_MAX, REDUCE_MEAN, REDUCE_LAST };
-enum config_output { OUTPUT_LEAVES, OUTPUT_ALL };
+enum config_output { OUTPUT_LEAVES, OUTPUT_ALL, OUTPUT_ALL_BUT_FIRST };
 enum config_strategy {
     STRATEGY_REINFORCE,
     STRATEGY_RANDOM,
     STRATEGY_ENAS,
     STRATEGY_ENAS_RANDOM,
-    STRATEGY_RANDOM_SHARED
+    STRATEGY_RANDOM_SHARED,
+    STRATEGY_DARTS
 };
 enum config_mode { MODE_SYNC, MODE_ASYNC };
 enum config_order { ORDER_LONGEST, ORDER_PROPOSED };
@@ -157,6 +158,10 @@ struct config_shared {
     int controller_steps; /* updates of the policy in an epoch */
     int probes;           /* architectures on the whole validation set, an epoch */
     int candidates, finalists;
+    /* Of darts alone. */
+    int order;                           /* of alpha's gradient: 1 or 2 */
+    double alpha_lr, alpha_weight_decay; /* of alpha (Adam) */
+    bool norm;                           /* batch norm of the relaxed cell's nodes */
 };
 
 struct config_search {
@@ -293,6 +298,11 @@ char *config_difference(const struct config *old, const struct config *new, bool
 const struct config_key *config_find(const char *path); /* NULL when unknown */
 /* Does its strategy share weights between architectures (enas, ...)? */
 bool config_shares_weights(const struct config *config);
+/* Are the shared weights those of one relaxed cell (darts)? */
+bool config_relaxes(const struct config *config);
+/* Trials of the control arm at the end of darts: so many that `finalists` and these are
+ * shared as control.share says. */
+int64_t config_relaxed_control(const struct config *config);
 /* Trials of the whole search, as far as the configuration says; 0: no limit. */
 int64_t config_trials(const struct config *config);
 /* Is the data a text, generated or not? */

@@ -7,6 +7,7 @@
 #include "common/config_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,12 +42,29 @@ bool config_shares_weights(const struct config *config)
     return config->search.strategy >= STRATEGY_ENAS;
 }
 
+bool config_relaxes(const struct config *config)
+{
+    return config->search.strategy == STRATEGY_DARTS;
+}
+
+int64_t config_relaxed_control(const struct config *config)
+{
+    double share = config->control.share;
+    return share > 0 && share < 1
+               ? (int64_t)ceil(config->search.shared.finalists * share / (1 - share) -
+                               1e-9)
+               : 0;
+}
+
 int64_t config_trials(const struct config *config)
 {
     const struct config_search *s = &config->search;
     const struct config_shared *c = &s->shared;
     if (!config_shares_weights(config))
         return s->trials;
+    if (config_relaxes(config)) /* steps, and a score at the end of an epoch */
+        return ((int64_t)c->steps + 1) * c->epochs + c->finalists +
+               config_relaxed_control(config);
     int64_t updates = s->strategy == STRATEGY_RANDOM_SHARED ? 0 : c->controller_steps;
     int64_t epoch = (int64_t)c->steps * c->samples + updates * s->batch + c->probes;
     return epoch * c->epochs + c->candidates + c->finalists;
@@ -260,6 +278,39 @@ static int check_trainer(const struct check *c)
     return 0;
 }
 
+/* What a relaxed cell mixes must be in the space, and its output that of the cells that
+ * are derived from it. */
+static int check_relaxed(const struct check *c)
+{
+    const struct config_rnn *rnn = &c->config->space.rnn;
+    const struct config_builtin_trainer *t = &c->config->trainer.builtin;
+    int words = 0;
+    while (config_find("space.activations")->choices[words])
+        words++;
+    if (rnn->nodes < 2)
+        return contradiction(
+            c, "space.nodes",
+            "%d; darts needs 2 at least: the first node reads the input, "
+            "the others are relaxed",
+            rnn->nodes);
+    if (rnn->activations.count != words)
+        return contradiction(
+            c, "space.activations",
+            "%d of them; darts mixes tanh, relu, identity and sigmoid, so "
+            "all must be in the space",
+            rnn->activations.count);
+    if (t->recurrent.output != OUTPUT_ALL_BUT_FIRST)
+        return contradiction(
+            c, "trainer.builtin.recurrent.output",
+            "%s; the cell that darts relaxes has all-but-first",
+            config_choice_name("trainer.builtin.recurrent.output", t->recurrent.output));
+    if (c->config->search.shared.samples != 1)
+        return contradiction(c, "search.shared.samples",
+                             "%d; a step of darts takes no architectures, say 1",
+                             c->config->search.shared.samples);
+    return 0;
+}
+
 /* What shares weights needs; they say themselves how long they take. */
 static int check_shared(const struct check *c)
 {
@@ -284,6 +335,8 @@ static int check_shared(const struct check *c)
                              "set; the weights that %s shares are held by the built-in "
                              "trainer, say []",
                              name);
+    if (config_relaxes(c->config))
+        return check_relaxed(c);
     if (s->shared.finalists > s->shared.candidates)
         return contradiction(c, "search.shared.finalists",
                              "%d are more than search.shared.candidates = %d",

@@ -81,6 +81,27 @@ const struct config_preset config_presets[] = {
      "         shared: {epochs: 150, steps: 400, controller_steps: 2000, candidates: "
      "1000}}\n"
      "resources: {memory_per_trial: 6GiB}\n"},
+    {"darts-rnn",
+     "Recurrent cells by gradient on PTB: Liu et al., DARTS (ICLR 2019), second order, "
+     "constants of the search; the last word is the derived cell against as many random "
+     "ones, each trained from scratch for the epochs of the search; 104 steps are one "
+     "pass "
+     "over PTB; task.data.path is for you to set.",
+     "task: {kind: language-model, data: {format: text}}\n"
+     "space: {name: rnn-dag, nodes: 9, activations: [tanh, relu, identity, sigmoid]}\n"
+     "trainer: {builtin: {epochs: 50, batch: 256, hidden: 300,\n"
+     "          optimizer: {name: sgd, lr: 20, momentum: 0, nesterov: false,\n"
+     "                      weight_decay: 5e-7},\n"
+     "          recurrent: {bptt: 35, clip: 0.25, state_clip: none, norm: false,\n"
+     "                      output: all-but-first, init: 0.04,\n"
+     "                      dropout: {input: 0.8, state: 0.25, output: 0.75}}}}\n"
+     "reward: {metric: val_perplexity, last_epochs: 5, reduce: max, power: 1, scale: "
+     "80}\n"
+     "search: {strategy: darts, trials: unlimited,\n"
+     "         shared: {epochs: 50, steps: 104, finalists: 4, order: 2, alpha_lr: 3e-3,\n"
+     "                  alpha_weight_decay: 1e-3, norm: true}}\n"
+     "control: {share: 0.5}\n"
+     "resources: {memory_per_trial: 6GiB}\n"},
     {"random",
      "Random search: uniform architectures, every one trained on its own, no control arm "
      "(it would be the same).",

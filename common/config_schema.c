@@ -29,7 +29,9 @@
 #define TEXT .when = "task.kind=language-model"
 #define SGD .when = "trainer.builtin.optimizer.name=sgd"
 #define REINFORCE .when = "search.strategy=reinforce|enas|enas-random"
-#define SHARED .when = "search.strategy=enas|enas-random|random-shared"
+#define SHARED .when = "search.strategy=enas|enas-random|random-shared|darts"
+#define SAMPLED .when = "search.strategy=enas|enas-random|random-shared"
+#define DARTS .when = "search.strategy=darts"
 #define BUDGET .initial = "unlimited", .zero = "unlimited", .may_change = true
 
 const struct config_key config_schema[] = {
@@ -189,10 +191,10 @@ const struct config_key config_schema[] = {
         .initial = "false", TEXT,
         .help = "Normalise the cell's output over the columns of a batch."),
     KEY("trainer.builtin.recurrent.output", CHOICE, trainer.builtin.recurrent.output,
-        .choices = WORDS("leaves", "all"), .initial = "leaves", TEXT,
-        .help =
-            "The cell's output is the mean of the nodes that feed no other, or of all "
-            "nodes."),
+        .choices = WORDS("leaves", "all", "all-but-first"), .initial = "leaves", TEXT,
+        .help = "The cell's output is the mean of the nodes that feed no other, of all "
+                "nodes, "
+                "or of all but the first, as darts has it."),
     KEY("trainer.builtin.recurrent.average_after", INT,
         trainer.builtin.recurrent.average_after, RANGE(0, 1000), .initial = "never",
         .zero = "never", TEXT,
@@ -233,11 +235,13 @@ const struct config_key config_schema[] = {
         .help = "Times this: 80 in the published searches of recurrent cells."),
 
     KEY("search.strategy", CHOICE, search.strategy,
-        .choices = WORDS("reinforce", "random", "enas", "enas-random", "random-shared"),
+        .choices =
+            WORDS("reinforce", "random", "enas", "enas-random", "random-shared", "darts"),
         .initial = "reinforce",
         .help = "How architectures are proposed. With weights that all of them share: "
                 "enas (Pham et al.), enas-random (the same training, uniform selection), "
-                "random-shared (uniform throughout, Li & Talwalkar)."),
+                "random-shared (uniform throughout, Li & Talwalkar), darts (one relaxed "
+                "cell whose choices are learned by gradient, Liu et al.)."),
     KEY("search.trials", INT64, search.trials, RANGE(0, 1e12), .initial = "1000",
         .zero = "unlimited", .may_change = true,
         .help = "Budget of trials, both arms together; the first budget to be used up "
@@ -290,7 +294,7 @@ const struct config_key config_schema[] = {
     KEY("search.shared.steps", INT, search.shared.steps, RANGE(1, 1000000),
         .initial = "400", SHARED, .help = "Training steps of an epoch."),
     KEY("search.shared.samples", INT, search.shared.samples, RANGE(1, 1024),
-        .initial = "1", SHARED,
+        .initial = "1", SAMPLED,
         .help = "Architectures of a step, whose gradients are averaged."),
     KEY("search.shared.save_every", INT, search.shared.save_every, RANGE(1, 1000000),
         .initial = "100", SHARED,
@@ -301,17 +305,32 @@ const struct config_key config_schema[] = {
         RANGE(0, 1000000), .initial = "2000", .when = "search.strategy=enas|enas-random",
         .help = "Updates of the policy in an epoch, of search.batch architectures each."),
     KEY("search.shared.probes", INT, search.shared.probes, RANGE(0, 100000),
-        .initial = "10", SHARED,
+        .initial = "10", SAMPLED,
         .help = "Architectures scored on the whole validation text after every epoch."),
     KEY("search.shared.candidates", INT, search.shared.candidates, RANGE(1, 1000000),
-        .initial = "100", SHARED,
+        .initial = "100", SAMPLED,
         .help = "Architectures sampled at the end and scored on one validation window."),
     KEY("search.shared.finalists", INT, search.shared.finalists, RANGE(1, 100000),
         .initial = "10", SHARED,
-        .help = "Best of them, scored on the whole validation text."),
+        .help =
+            "Best of them, scored on the whole validation text; with darts: seeds with "
+            "which the derived cell is trained from scratch."),
+    KEY("search.shared.order", INT, search.shared.order, RANGE(1, 2), .initial = "2",
+        DARTS,
+        .help =
+            "Order of the gradient of the relaxed cell's choices: 1 at the weights as "
+            "they are, 2 at those one training step further."),
+    KEY("search.shared.alpha_lr", REAL, search.shared.alpha_lr, RANGE(1e-9, 10),
+        .initial = "0.003", DARTS, .help = "Learning rate of these choices (Adam)."),
+    KEY("search.shared.alpha_weight_decay", REAL, search.shared.alpha_weight_decay,
+        RANGE(0, 10), .initial = "0.001", DARTS,
+        .help = "Weight decay of these choices."),
+    KEY("search.shared.norm", BOOL, search.shared.norm, .initial = "true", DARTS,
+        .help = "Normalise every node of the relaxed cell over the columns of a batch."),
 
     KEY("control.strategy", CHOICE, control.strategy,
-        .choices = WORDS("reinforce", "random", "enas", "enas-random", "random-shared"),
+        .choices =
+            WORDS("reinforce", "random", "enas", "enas-random", "random-shared", "darts"),
         .initial = "random", .help = "Strategy of the control arm."),
     KEY("control.share", REAL, control.share, RANGE(0, 1), .initial = "0.1",
         .help = "Share of all trials that the control arm gets, below 1; 0: no control."),

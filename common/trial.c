@@ -18,9 +18,15 @@ bool trial_is_evaluation(const struct trial *t)
            (t->kind == TRIAL_EVAL_SHARED && t->shared.part < 0);
 }
 
+bool trial_kind_is_step(int kind)
+{
+    return kind == TRIAL_TRAIN_SHARED || kind == TRIAL_RELAX;
+}
+
 const char *trial_kind_name(int kind)
 {
-    static const char *const names[] = {"train_child", "train_shared", "eval_shared"};
+    static const char *const names[] = {"train_child", "train_shared", "eval_shared",
+                                        "relax", "eval_relax"};
     return NAME_OF(names, kind);
 }
 

@@ -15,14 +15,18 @@ enum trial_kind {
     TRIAL_TRAIN_CHILD = 0,  /* a child network trained from scratch */
     TRIAL_TRAIN_SHARED = 1, /* the shared weights take a step through it */
     TRIAL_EVAL_SHARED = 2,  /* scored with the shared weights as they are */
+    TRIAL_RELAX = 3,        /* the relaxed cell takes a step; the architecture is the cell
+                               that is derived from it, before the step and, once DONE,
+                               after it */
+    TRIAL_EVAL_RELAX = 4,   /* the relaxed cell is scored as it is */
     TRIAL_KIND_COUNT
 };
 
 /* Of a trial with shared weights, which are the product of the steps made so far. */
 struct trial_shared {
-    uint64_t step; /* TRAIN: the step that it is part of, from 0; EVAL: steps made before */
-    int32_t part;  /* TRAIN: which architecture of the step; EVAL: the validation window,
-                      counted on beyond the last one, or -1: all of them */
+    uint64_t step; /* of a step: which one, from 0; EVAL: steps made before */
+    int32_t part; /* TRAIN: which architecture of the step; RELAX: 0; EVAL: the validation
+                     window, counted on beyond the last one, or -1: all of them */
 };
 
 enum trial_arm { ARM_SEARCH = 0, ARM_CONTROL = 1, ARM_COUNT = 2 };
@@ -97,6 +101,9 @@ struct trial {
 /* Does its reward stand for the architecture as a whole, comparable with others of its
  * kind? Not a step of shared weights, nor a glance at one validation window. */
 bool trial_is_evaluation(const struct trial *t);
+/* Does a trial of this kind change weights that later ones build on? Such steps are made
+ * in their order; they have a loss and no reward. */
+bool trial_kind_is_step(int kind);
 
 const char *trial_kind_name(int kind); /* "train_child", ... */
 const char *trial_state_name(int state);

@@ -240,6 +240,9 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
                               .epochs = m->epochs,
                               .reason = m->reason && *m->reason ? m->reason : NULL};
     memcpy(r.kernels, m->kernels, sizeof r.kernels);
+    struct architecture derived;
+    struct error why = {0};
+    dispatcher_read_derived(d, m, &derived, &r, &why);
     const struct trial *t = ledger_trial(d->ledger, m->trial);
     bool has_state = t->saved_seconds > 0;
     int status = engine_finish(d->setup.engine, m->trial, rank, m->slot, &r, err);
@@ -250,7 +253,7 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
         status = dispatcher_cancel_others(d, m->trial, err);
     if (status != 0)
         return status;
-    judge(d, rank, m->trial, m->failure);
+    judge(d, rank, m->trial, r.failure);
     dispatcher_learn(d, t);
     if (t->state == TRIAL_DONE) /* a result without a finite reward is none */
         d->results++;

@@ -116,6 +116,12 @@ int dispatcher_take_again(struct dispatcher *d, const struct flight *f,
 bool dispatcher_catches_up(const struct dispatcher *d);
 /* Hand out such steps. Returns how many. */
 int dispatcher_catch_up(struct dispatcher *d, int depth, struct error *err);
+/* The cell that a RELAX step led to, from its message into r->derived, for which there is
+ * `room`. One that is none of the space makes the attempt a failed one; `why`, which must
+ * live as long as r, then holds the reason. */
+void dispatcher_read_derived(const struct dispatcher *d, const struct message_result *m,
+                             struct architecture *room, struct ledger_result *r,
+                             struct error *why);
 void dispatcher_describe_shared(const struct dispatcher *d, struct text *out);
 /* Tell a rank. attempt 0: a step that is made again. */
 int dispatcher_send_task(struct dispatcher *d, const struct trial *t,

@@ -9,6 +9,7 @@
  * that nobody waits for. The same steps give the same weights (worker/pool.h). */
 #include "master/dispatcher_internal.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -60,7 +61,7 @@ uint64_t dispatcher_first_step(const struct dispatcher *d, uint64_t id)
     uint64_t retries = ledger_count_retries(d->ledger);
     bool more = retries > 0 && ledger_next(d->ledger, &at);
     for (; more && retries > 0; retries--) {
-        if (at < first && ledger_trial(d->ledger, at)->kind == TRIAL_TRAIN_SHARED)
+        if (at < first && trial_kind_is_step(ledger_trial(d->ledger, at)->kind))
             first = at;
         more = ledger_next_after(d->ledger, at, &at);
     }
@@ -75,7 +76,7 @@ static uint64_t find_step(const struct dispatcher *d, const struct trial_shared 
 {
     for (uint64_t i = id; i-- > 0;) {
         const struct trial *t = ledger_trial(d->ledger, i);
-        if (t->kind == TRIAL_TRAIN_SHARED && t->shared.step == at->step &&
+        if (trial_kind_is_step(t->kind) && t->shared.step == at->step &&
             t->shared.part == at->part)
             return i;
     }
@@ -88,7 +89,7 @@ static uint64_t find_end(const struct dispatcher *d, uint64_t first, uint64_t id
 {
     for (uint64_t i = first; i < id; i++) {
         const struct trial *t = ledger_trial(d->ledger, i);
-        if (t->kind == TRIAL_TRAIN_SHARED && t->state != TRIAL_DONE &&
+        if (trial_kind_is_step(t->kind) && t->state != TRIAL_DONE &&
             t->state != TRIAL_FAILED)
             return i;
     }
@@ -165,7 +166,7 @@ static bool next_again(struct dispatcher *d, uint64_t *ret_id)
 {
     struct dispatcher_shared *h = &d->shared;
     while (h->next < h->end &&
-           ledger_trial(d->ledger, h->next)->kind != TRIAL_TRAIN_SHARED)
+           !trial_kind_is_step(ledger_trial(d->ledger, h->next)->kind))
         h->next++;
     if (h->next >= h->end)
         return false;
@@ -195,6 +196,24 @@ int dispatcher_catch_up(struct dispatcher *d, int depth, struct error *err)
     if (s && s->count == 0 && d->shared.next >= d->shared.end)
         stop_catching_up(d);
     return handed;
+}
+
+void dispatcher_read_derived(const struct dispatcher *d, const struct message_result *m,
+                             struct architecture *room, struct ledger_result *r,
+                             struct error *why)
+{
+    int kind = ledger_trial(d->ledger, m->trial)->kind;
+    if (kind != TRIAL_RELAX || r->failure != FAILURE_NONE || !m->architecture ||
+        !*m->architecture)
+        return;
+    json_t *json = json_loads(m->architecture, 0, NULL);
+    if (space_from_json(engine_space(d->setup.engine), json, room, why) == 0) {
+        r->derived = room;
+    } else {
+        r->failure = FAILURE_PROTOCOL;
+        r->reason = why->text;
+    }
+    json_decref(json);
 }
 
 void dispatcher_describe_shared(const struct dispatcher *d, struct text *out)

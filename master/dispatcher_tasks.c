@@ -210,7 +210,7 @@ static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *r
     int kind = ledger_trial(d->ledger, *ret_id)->kind;
     if (kind != TRIAL_TRAIN_CHILD && dispatcher_catches_up(d))
         return NULL;
-    if (kind == TRIAL_TRAIN_SHARED)
+    if (trial_kind_is_step(kind))
         return pair_step(d, depth, ret_id);
     int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
     if (!failed || strcmp(host_of(d, s->rank), host_of(d, failed)) != 0) {

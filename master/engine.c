@@ -311,14 +311,18 @@ int engine_start(struct engine *e, uint64_t id, int worker, int slot, double now
     return 0;
 }
 
-/* A step of the shared weights has a loss, and no reward. */
-static void engine_judge_step(struct record_finished *r)
+/* A step of the shared weights has a loss, and no reward; one of a relaxed cell leads to
+ * a cell of the space. */
+static void engine_judge_step(const struct trial *t, struct record_finished *r)
 {
     const struct ledger_result *result = &r->result;
     if (result->epoch_count == 0 ||
         !isfinite(result->epochs[result->epoch_count - 1].train_loss)) {
         r->result.failure = FAILURE_NAN;
         r->result.reason = "the loss of the step is not a finite number";
+    } else if (t->kind == TRIAL_RELAX && !result->derived) {
+        r->result.failure = FAILURE_PROTOCOL;
+        r->result.reason = "the trainer did not say to which cell the step leads";
     }
 }
 
@@ -328,8 +332,8 @@ static void engine_judge(const struct engine *e, const struct trial *t,
 {
     if (r->result.failure != FAILURE_NONE)
         return;
-    if (t->kind == TRIAL_TRAIN_SHARED) {
-        engine_judge_step(r);
+    if (trial_kind_is_step(t->kind)) {
+        engine_judge_step(t, r);
         return;
     }
     r->result.val_accuracy =
@@ -344,7 +348,7 @@ static void engine_judge(const struct engine *e, const struct trial *t,
 /* The shared weights have left out a step without a loss: it is not made twice. */
 static bool engine_tries_again(const struct engine *e, const struct trial *t, int failure)
 {
-    if (t->kind == TRIAL_TRAIN_SHARED && failure == FAILURE_NAN)
+    if (trial_kind_is_step(t->kind) && failure == FAILURE_NAN)
         return false;
     return failure != FAILURE_NONE && t->attempts <= (unsigned)e->config.run.retries;
 }
@@ -361,8 +365,10 @@ int engine_finish(struct engine *e, uint64_t id, int worker, int slot,
                                 .result = *result};
     int status;
     engine_judge(e, t, &r);
+    if (t->kind != TRIAL_RELAX || r.result.failure != FAILURE_NONE)
+        r.result.derived = NULL;
     bool again = engine_tries_again(e, t, r.result.failure);
-    if (r.result.failure != FAILURE_NONE && !again && t->kind != TRIAL_TRAIN_SHARED)
+    if (r.result.failure != FAILURE_NONE && !again && !trial_kind_is_step(t->kind))
         r.reward = e->config.run.on_failure == ON_FAILURE_REWARD_0 ? 0 : NAN;
     bytes_clear(&e->scratch);
     record_encode_finished(&r, &e->scratch);

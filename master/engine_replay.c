@@ -57,7 +57,9 @@ int engine_apply_proposed(struct engine *e, struct trial *t, struct error *err)
 {
     const struct trial *original = NULL;
     int status;
-    if (e->config.search.duplicates == DUPLICATES_ANSWER && t->kind == TRIAL_TRAIN_CHILD)
+    if (e->config.search.duplicates == DUPLICATES_ANSWER &&
+        t->kind == TRIAL_TRAIN_CHILD &&
+        !config_relaxes(&e->config)) /* which trains one cell with several seeds */
         original = ledger_find(e->ledger, (enum trial_arm)t->arm, t->hash);
     t->same_as = original ? (int64_t)original->id : -1;
     t->state = original ? TRIAL_WAITING : TRIAL_QUEUED;
@@ -121,6 +123,23 @@ static void engine_waste(struct engine *e, const struct ledger_result *r, double
     h->trained -= kept ? 0 : saved * engine_cores(e);
 }
 
+/* The cell that a step led to must be one of the space, and every RELAX step that is done
+ * must have one. */
+static int engine_take_derived(const struct engine *e, const struct trial *t,
+                               struct ledger_result *r, struct error *err)
+{
+    bool step = t && t->kind == TRIAL_RELAX && r->failure == FAILURE_NONE;
+    if (step != (r->derived != NULL))
+        return error_set(err, ERROR_CORRUPT, "trial %llu: a result %s a derived cell",
+                         t ? (unsigned long long)t->id : 0, step ? "without" : "with");
+    if (!step)
+        return 0;
+    int status = space_validate(e->space, r->derived, err);
+    if (status == 0)
+        r->derived_hash = space_hash(e->space, r->derived);
+    return status;
+}
+
 int engine_apply_finished(struct engine *e, const struct record_finished *r,
                           struct error *err)
 {
@@ -130,8 +149,11 @@ int engine_apply_finished(struct engine *e, const struct record_finished *r,
     double rest = r->result.seconds > saved && isfinite(r->result.seconds)
                       ? r->result.seconds - saved
                       : 0;
-    int status = failed ? ledger_failed(e->ledger, r->id, &r->result, r->reward, err)
-                        : ledger_done(e->ledger, r->id, &r->result, r->reward, err);
+    struct ledger_result result = r->result;
+    int status = engine_take_derived(e, t, &result, err);
+    if (status == 0)
+        status = failed ? ledger_failed(e->ledger, r->id, &result, r->reward, err)
+                        : ledger_done(e->ledger, r->id, &result, r->reward, err);
     if (status != 0)
         return status;
     if (failed)

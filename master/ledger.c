@@ -355,11 +355,27 @@ int ledger_attempt_failed(struct ledger *l, uint64_t id, const struct ledger_res
     return status;
 }
 
+/* Another architecture in the place of the trial's, which the index does not know. */
+static int replace_architecture(struct ledger *l, uint64_t id,
+                                const struct ledger_result *r, struct error *err)
+{
+    struct ledger_node *n = ledger_node(l, id);
+    struct architecture *a = arena_take(&l->arena, architecture_bytes(r->derived));
+    if (!a)
+        return out_of_memory(id, err);
+    architecture_copy(r->derived, a);
+    n->trial.architecture = a;
+    n->trial.hash = r->derived_hash;
+    return 0;
+}
+
 int ledger_done(struct ledger *l, uint64_t id, const struct ledger_result *r,
                 double reward, struct error *err)
 {
     int status =
         trial_finish(l, id, 1u << TRIAL_RUNNING | 1u << TRIAL_QUEUED, TRIAL_DONE, r, err);
+    if (status == 0 && r->derived)
+        status = replace_architecture(l, id, r, err);
     if (status == 0)
         ledger_node(l, id)->trial.reward = reward;
     return status;

@@ -43,9 +43,10 @@ const struct trial *ledger_trial(const struct ledger *l, uint64_t id);
 /* How many trials are in a state; arm -1: both. */
 uint64_t ledger_count_state(const struct ledger *l, int arm, int state);
 
-/* The first trial with this hash in this arm that is not FAILED (a WAITING one included);
- * NULL when there is none (or no memory is left: ledger_add fails from then on). The first
- * call after many trials were added takes them in: some 0.3 us each. */
+/* The first trial with this hash in this arm that is not FAILED (a WAITING one included)
+ * nor a RELAX step;
+ * NULL when there is none (or no memory is left: ledger_add fails from then on). The
+ * first call after many trials were added takes them in: some 0.3 us each. */
 const struct trial *ledger_find(struct ledger *l, enum trial_arm arm,
                                 struct architecture_hash hash);
 
@@ -77,6 +78,10 @@ struct ledger_result {
     const struct trial_epoch *epochs;
     const char *reason;          /* or NULL */
     char kernels[TRIAL_KERNELS]; /* "": the trainer did not say */
+    /* Of a RELAX step: the cell behind it, which takes the place of the trial's
+     * architecture when that is DONE; copied; NULL: none. */
+    const struct architecture *derived;
+    struct architecture_hash derived_hash;
 };
 /* RUNNING -> QUEUED in front, keeping failure, seconds and reason of the attempt. */
 int ledger_attempt_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,

@@ -110,9 +110,15 @@ static int make_first(struct ledger *l, struct ledger_node *n)
     return 0;
 }
 
+/* Failed trials answer nobody; a RELAX step neither, and its hash changes. */
+static bool is_outside(const struct ledger_node *n)
+{
+    return n->trial.state == TRIAL_FAILED || n->trial.kind == TRIAL_RELAX;
+}
+
 static int take_in(struct ledger *l, struct ledger_node *n)
 {
-    if (n->trial.state == TRIAL_FAILED)
+    if (is_outside(n))
         return 0;
     struct ledger_node *first = find_first(l, n->trial.arm, n->trial.hash);
     if (!first && make_first(l, n) != 0)
@@ -146,7 +152,7 @@ struct ledger_node *ledger_index_find(struct ledger *l, uint8_t arm,
 
 void ledger_index_remove(struct ledger *l, struct ledger_node *n)
 {
-    if (n->trial.id >= l->index.nodes || n->trial.state == TRIAL_FAILED)
+    if (n->trial.id >= l->index.nodes || is_outside(n))
         return;
     struct ledger_node *first = find_first(l, n->trial.arm, n->trial.hash);
     if (n->same.previous != LEDGER_NONE)

@@ -5,9 +5,9 @@
 
 #include "master/ledger_internal.h"
 
-/* The oldest trial of this arm and hash that is not FAILED; NULL when there is none, or
- * when memory is gone (index.failed). Takes in the trials that are new since the last
- * call. */
+/* The oldest trial of this arm and hash that is not FAILED nor a RELAX step; NULL when
+ * there is none, or when memory is gone (index.failed). Takes in the trials that are new
+ * since the last call. */
 struct ledger_node *ledger_index_find(struct ledger *l, uint8_t arm,
                                       struct architecture_hash hash);
 /* A trial becomes FAILED. */

@@ -194,6 +194,8 @@ void record_encode_finished(const struct record_finished *r, struct bytes *out)
     for (uint32_t i = 0; i < result->epoch_count; i++)
         encode_epoch(&result->epochs[i], out);
     bytes_put_string(out, result->kernels);
+    if (result->derived)
+        architecture_encode(result->derived, out);
 }
 
 static void finished_fields(struct bytes_reader *in, struct record_finished *r)
@@ -230,6 +232,20 @@ static int finished_epochs(struct bytes_reader *in, struct ledger_result *result
     return 0;
 }
 
+/* Absent in older records, and of trials that are no RELAX steps. */
+static int finished_derived(struct bytes_reader *in, struct ledger_result *result,
+                            struct error *err)
+{
+    struct architecture derived;
+    if (bytes_left(in) == 0)
+        return 0;
+    architecture_decode(in, &derived);
+    int status = decode_end(in, "finished", err);
+    if (status == 0 && !(result->derived = architecture_pack(&derived)))
+        status = error_set(err, ERROR_SYSTEM, "journal: out of memory");
+    return status;
+}
+
 int record_decode_finished(struct bytes_reader *in, struct record_finished *ret,
                            struct error *err)
 {
@@ -240,6 +256,8 @@ int record_decode_finished(struct bytes_reader *in, struct record_finished *ret,
         bytes_get_string(in, r.result.kernels, sizeof r.result.kernels);
         status = decode_end(in, "finished", err);
     }
+    if (status == 0)
+        status = finished_derived(in, &r.result, err);
     if (status == 0 && r.result.failure > FAILURE_START)
         status = decode_error(err, "finished", "has an unknown failure");
     if (status != 0) {
@@ -254,6 +272,8 @@ void record_finished_fini(struct record_finished *r)
 {
     free((void *)(uintptr_t)r->result.reason);
     free((void *)(uintptr_t)r->result.epochs);
+    free((void *)(uintptr_t)r->result.derived);
+    r->result.derived = NULL;
     r->result.reason = NULL;
     r->result.epochs = NULL;
     r->result.epoch_count = 0;

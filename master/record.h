@@ -42,7 +42,8 @@ struct record_finished { /* also of ATTEMPT_FAILED */
     uint64_t id;
     int32_t attempt, worker, slot;
     double reward;               /* NAN: failed and skipped */
-    struct ledger_result result; /* decoded: epochs and reason owned, record_finished_fini */
+    struct ledger_result result; /* decoded: epochs, reason and derived owned, see
+                                    record_finished_fini; derived_hash is not recorded */
 };
 
 struct record_checkpoint {

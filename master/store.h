@@ -36,8 +36,9 @@
 #include "common/state.h"
 #include "master/ledger.h"
 
-/* 2: column kernels of /trials, attribute kernels of /meta. Older ones are read. */
-enum { STORE_VERSION = 4 };
+/* 2: column kernels of /trials, attribute kernels of /meta. 5: kinds relax, eval_relax.
+ * Older ones are read. */
+enum { STORE_VERSION = 5 };
 
 struct snapshot {
     struct config config;

@@ -86,6 +86,12 @@ static hid_t make_enum(const char *(*name)(int), int count)
     return type;
 }
 
+/* Kinds of trials that a version knows. */
+static uint8_t kinds_of(unsigned version)
+{
+    return version < 4 ? 1 : version < 5 ? TRIAL_EVAL_SHARED + 1 : TRIAL_KIND_COUNT;
+}
+
 /* Type of a column in the file of this version, and in the memory of a little-endian
  * machine. Caller closes. */
 static hid_t column_type(enum store_column_type type, unsigned version)
@@ -112,7 +118,7 @@ static hid_t column_type(enum store_column_type type, unsigned version)
     case COLUMN_FAILURE:
         return make_enum(trial_failure_name, FAILURE_START + 1);
     case COLUMN_KIND:
-        return make_enum(trial_kind_name, version < 4 ? 1 : TRIAL_KIND_COUNT);
+        return make_enum(trial_kind_name, kinds_of(version));
     case COLUMN_TOKENS:
         return H5Tvlen_create(H5T_STD_U16LE);
     case COLUMN_TEXT:

@@ -151,6 +151,7 @@ static void put_result(struct bytes *out, const struct message_result *r)
         put_epoch(out, &r->epochs[i]);
     put_cut_text(out, r->reason, TRIAL_REASON - 1);
     put_text(out, r->kernels, sizeof r->kernels - 1);
+    put_text(out, r->architecture, MESSAGE_MAX_JSON);
 }
 
 static void put_checkpoint(struct bytes *out, const struct message_checkpoint *c)
@@ -242,6 +243,7 @@ void message_fini(struct message *m)
     } else if (m->type == MESSAGE_RESULT) {
         free(m->result.epochs);
         free(m->result.reason);
+        free(m->result.architecture);
     }
     m->type = MESSAGE_READY; /* owns nothing */
 }

@@ -34,7 +34,7 @@
 #include "common/trial.h"
 
 enum {
-    MESSAGE_VERSION = 4,
+    MESSAGE_VERSION = 5,
     MESSAGE_HEADER = 12, /* bytes of a frame before its payload */
     MESSAGE_MAX_SLOTS = 1024,
     MESSAGE_TEXT = 256,
@@ -111,6 +111,8 @@ struct message_result {
     struct trial_epoch *epochs;  /* owned after decode */
     char *reason;                /* owned after decode; "" when there is none */
     char kernels[TRIAL_KERNELS]; /* that trained; "": the trainer did not say */
+    char *architecture; /* of a RELAX step: the cell behind it, JSON; owned after decode;
+                           "" when there is none */
 };
 
 struct message_checkpoint {

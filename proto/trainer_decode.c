@@ -32,13 +32,14 @@ enum field {
     FIELD_CHECKPOINTS,
     FIELD_STEP,
     FIELD_PART,
+    FIELD_ARCHITECTURE,
     FIELD_COUNT
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    "type",    "protocol", "name",    "version",     "queue",  "trial",
-    "attempt", "epoch",    "metrics", "seconds",     "status", "params",
-    "flops",   "reason",   "kernels", "checkpoints", "step",   "part",
+    "type",    "protocol",    "name",    "version", "queue",        "trial", "attempt",
+    "epoch",   "metrics",     "seconds", "status",  "params",       "flops", "reason",
+    "kernels", "checkpoints", "step",    "part",    "architecture",
 };
 
 enum { QUEUE_MAX = 1024, EXCERPT = 60 };
@@ -298,6 +299,20 @@ static int get_progress(const struct line *l, const char *metric, struct trainer
     return rc;
 }
 
+/* The text of an object, where it stands. */
+static int get_architecture(const struct line *l, struct trainer_line *ret)
+{
+    if (!l->values[FIELD_ARCHITECTURE])
+        return 0;
+    struct json_scan s = at_value(l, l->values[FIELD_ARCHITECTURE]);
+    if (json_scan_peek(&s) != '{')
+        return fail_kind(l, "architecture", s, "an object");
+    ret->architecture = s.at;
+    json_scan_skip(&s);
+    ret->architecture_size = (size_t)(s.at - ret->architecture);
+    return 0;
+}
+
 static int get_result(const struct line *l, const char *metric, struct trainer_line *ret)
 {
     char status[32] = "";
@@ -326,6 +341,8 @@ static int get_result(const struct line *l, const char *metric, struct trainer_l
         rc = get_amount(l, FIELD_PARAMS, &ret->params);
     if (rc == 0)
         rc = get_amount(l, FIELD_FLOPS, &ret->flops);
+    if (rc == 0)
+        rc = get_architecture(l, ret);
     return rc;
 }
 
@@ -422,6 +439,8 @@ static void line_init(struct trainer_line *t)
     t->values = (struct trial_epoch){NAN, NAN, NAN, NAN, NAN, NAN};
     t->has_metrics = t->failed = t->not_finite = t->checkpoints = t->checkpoint = 0;
     t->seconds = t->params = t->flops = NAN;
+    t->architecture = NULL;
+    t->architecture_size = 0;
 }
 
 int trainer_decode_line(const char *line, size_t size, const char *metric,

@@ -13,10 +13,11 @@
  *         where the trial's state is kept. A file that is there already continues the
  *         trial, whichever attempt left it
  *         and, in a search with shared weights:
- *      "kind":"train_shared" | "eval_shared","step":S,"part":P
+ *      "kind":"train_shared" | "eval_shared" | "relax" | "eval_relax","step":S,"part":P
  *         train_shared: take the shared weights, after S steps, through this
- * architecture, the P-th of step S; eval_shared: score it with the weights after S steps,
- * on window P of the validation data, or, P below 0, on all of it
+ *         architecture, the P-th of step S; eval_shared: score it with the weights after
+ *         S steps, on window P of the validation data, or, P below 0, on all of it;
+ *         relax: make step S of the relaxed cell; eval_relax: score it after S steps
  *     {"type":"checkpoint","trial":ID,"attempt":N}
  *         the run stops: save the state and end this attempt without a result
  *     {"type":"cancel","trial":ID,"attempt":N}
@@ -35,6 +36,8 @@
  *      "train_accuracy":...,"val_loss":...,"val_accuracy":...,"lr":...},"seconds":S}
  *     {"type":"result","trial":ID,"attempt":N,"status":"ok","metrics":{...},
  *      "params":N,"flops":N,"seconds":S}
+ *         of a relax step with "architecture":{...}, as in a task: the cell that the
+ *         relaxed one stands for now
  *     {"type":"result","trial":ID,"attempt":N,"status":"failed","reason":TEXT}
  *     {"type":"checkpoint","trial":ID,"attempt":N,"status":"saved","epoch":E,"seconds":S}
  *         status is "saved" (and goes on training), "suspended" (saved as the agent
@@ -94,6 +97,9 @@ struct trainer_line {
                                     infinite or null: FAILURE_NAN */
     int failed;                  /* result */
     double seconds, params, flops; /* result (seconds: checkpoint too); NAN when absent */
+    const char *architecture;      /* result: its text in the line, not ended by a 0; NULL
+                                      when absent */
+    size_t architecture_size;
     char reason[TRIAL_REASON];     /* result, failed; checkpoint, refused */
 };
 
@@ -121,8 +127,8 @@ char *trainer_encode_stop(void);
 
 /* Decode one line of size bytes. `metric` is the configured reward metric: when it is
  * none of the named ones (val_accuracy, ...), its value is stored as val_accuracy.
- * ERROR_PEER with a text fit for a user when the line breaks the protocol; ret is then
- * untouched. Takes no memory. */
+ * ret->architecture borrows from the line. ERROR_PEER with a text fit for a user when the
+ * line breaks the protocol; ret is then untouched. Takes no memory. */
 int trainer_decode_line(const char *line, size_t size, const char *metric,
                         struct trainer_line *ret, struct error *err);
 

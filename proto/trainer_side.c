@@ -188,11 +188,12 @@ static int get_kind(const json_t *line, struct trainer_order *ret, struct error 
     if (ret->kind == TRIAL_KIND_COUNT)
         return error_set(err, ERROR_PEER,
                          "line of the agent: \"kind\" must be \"train_child\", "
-                         "\"train_shared\" or \"eval_shared\"");
+                         "\"train_shared\", \"eval_shared\", \"relax\" or "
+                         "\"eval_relax\"");
     int rc = get_integer(line, "step", 0, INT64_MAX, &step, err);
     if (rc == 0)
-        rc = get_integer(line, "part", ret->kind == TRIAL_TRAIN_SHARED ? 0 : -1,
-                         INT32_MAX, &part, err);
+        rc = get_integer(line, "part", trial_kind_is_step(ret->kind) ? 0 : -1, INT32_MAX,
+                         &part, err);
     ret->shared = (struct trial_shared){.step = (uint64_t)step, .part = (int32_t)part};
     return rc;
 }

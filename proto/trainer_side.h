@@ -74,6 +74,12 @@ void trainer_side_encode_progress(uint64_t trial, int attempt, uint32_t epoch,
 void trainer_side_encode_result(uint64_t trial, int attempt,
                                 const struct trial_epoch *values, double seconds,
                                 double params, double flops, struct bytes *out);
+/* A result with the cell that a relax step leads to, "architecture": a JSON object in one
+ * line. */
+void trainer_side_encode_derived(uint64_t trial, int attempt,
+                                 const struct trial_epoch *values, double seconds,
+                                 double params, double flops, const char *architecture,
+                                 struct bytes *out);
 void trainer_side_encode_failure(uint64_t trial, int attempt, const char *reason,
                                  struct bytes *out);
 

@@ -74,9 +74,10 @@ static void put_field(struct bytes *out, const char *name, double v)
     json_put_double(out, v);
 }
 
-void trainer_side_encode_result(uint64_t trial, int attempt,
-                                const struct trial_epoch *values, double seconds,
-                                double params, double flops, struct bytes *out)
+/* All of a result but its end. */
+static void put_result(struct bytes *out, uint64_t trial, int attempt,
+                       const struct trial_epoch *values, double seconds, double params,
+                       double flops)
 {
     put_attempt(out, "{\"type\":\"result\",\"trial\":", trial, attempt);
     json_put_raw(out, ",\"status\":\"ok\"");
@@ -85,6 +86,24 @@ void trainer_side_encode_result(uint64_t trial, int attempt,
     put_field(out, ",\"params\":", params);
     put_field(out, ",\"flops\":", flops);
     put_field(out, ",\"seconds\":", seconds);
+}
+
+void trainer_side_encode_result(uint64_t trial, int attempt,
+                                const struct trial_epoch *values, double seconds,
+                                double params, double flops, struct bytes *out)
+{
+    put_result(out, trial, attempt, values, seconds, params, flops);
+    json_put_raw(out, "}\n");
+}
+
+void trainer_side_encode_derived(uint64_t trial, int attempt,
+                                 const struct trial_epoch *values, double seconds,
+                                 double params, double flops, const char *architecture,
+                                 struct bytes *out)
+{
+    put_result(out, trial, attempt, values, seconds, params, flops);
+    json_put_raw(out, ",\"architecture\":");
+    json_put_raw(out, architecture);
     json_put_raw(out, "}\n");
 }
 

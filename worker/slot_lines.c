@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/trainer_protocol.h"
@@ -107,14 +108,26 @@ static bool merge_result(struct slot_task *t, const struct trainer_line *line)
 /* What a result has to have: of a step of shared weights its loss. */
 static const char *measured(const struct slot *s, const struct slot_task *t)
 {
-    return t->task.kind == TRIAL_TRAIN_SHARED ? "train_loss"
-                                              : s->settings->config->reward.metric;
+    return trial_kind_is_step(t->task.kind) ? "train_loss"
+                                            : s->settings->config->reward.metric;
 }
 
 static float *measure(const struct slot *s, const struct slot_task *t)
 {
     struct trial_epoch *last = &t->epochs[t->epoch_count - 1];
-    return t->task.kind == TRIAL_TRAIN_SHARED ? &last->train_loss : reward_value(s, last);
+    return trial_kind_is_step(t->task.kind) ? &last->train_loss : reward_value(s, last);
+}
+
+/* Keep the cell that a relax step led to; false when memory is gone. */
+static bool keep_derived(struct slot_task *t, const struct trainer_line *line)
+{
+    free(t->derived);
+    t->derived = NULL;
+    if (t->task.kind != TRIAL_RELAX || !line->architecture ||
+        line->architecture_size > MESSAGE_MAX_JSON)
+        return true; /* what is missing the master will miss */
+    t->derived = strndup(line->architecture, line->architecture_size);
+    return t->derived != NULL;
 }
 
 static bool take_result(struct slot *s, struct slot_task *t,
@@ -125,9 +138,9 @@ static bool take_result(struct slot *s, struct slot_task *t,
     if (line->failed) {
         failure = FAILURE_TRAINER;
         snprintf(reason, sizeof reason, "%s", line->reason);
-    } else if (!merge_result(t, line)) {
+    } else if (!merge_result(t, line) || !keep_derived(t, line)) {
         return out_of_memory(err);
-    } else if (line->not_finite) {
+    } else if (line->not_finite && !trial_kind_is_step(t->task.kind)) {
         failure = FAILURE_NAN;
         explain_nan(s, t->epoch_count, reason, sizeof reason);
     } else if (!t->epoch_count || !isfinite(*measure(s, t))) {

@@ -28,6 +28,7 @@ struct slot_task {
     double kill_at; /* cancelled: the trainer has to react by then */
     struct trial_epoch *epochs; /* owned */
     uint32_t epoch_count, epoch_capacity;
+    char *derived; /* owned; JSON of the cell that a relax step led to, or NULL */
 };
 
 struct slot {

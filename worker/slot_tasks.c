@@ -33,6 +33,7 @@ static void unlink_task(struct slot *s, struct slot_task **link)
     free(t->task.architecture);
     free(t->task.hyperparameters);
     free(t->epochs);
+    free(t->derived);
     free(t);
 }
 
@@ -224,7 +225,8 @@ void slot_tasks_tell(struct slot *s, int failure, double seconds, double params,
                                     .flops = flops,
                                     .epoch_count = t->epoch_count,
                                     .epochs = t->epochs,
-                                    .reason = (char *)reason};
+                                    .reason = (char *)reason,
+                                    .architecture = t->derived};
     memcpy(result.kernels, s->kernels, sizeof result.kernels);
     s->settings->sink.result(s->settings->sink.context, &result);
 }

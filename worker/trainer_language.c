@@ -44,6 +44,13 @@ int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret
     return 0;
 }
 
+static enum recurrent_output output_of(int output)
+{
+    return output == OUTPUT_ALL             ? RECURRENT_ALL
+           : output == OUTPUT_ALL_BUT_FIRST ? RECURRENT_ALL_BUT_FIRST
+                                            : RECURRENT_LEAVES;
+}
+
 struct language_settings trainer_language_settings(const struct config *config)
 {
     const struct config_builtin_trainer *b = &config->trainer.builtin;
@@ -57,7 +64,7 @@ struct language_settings trainer_language_settings(const struct config *config)
         .decay = b->optimizer.weight_decay,
         .state_clip = b->recurrent.state_clip,
         .norm = b->recurrent.norm,
-        .output = b->recurrent.output == OUTPUT_ALL ? RECURRENT_ALL : RECURRENT_LEAVES,
+        .output = output_of(b->recurrent.output),
         .dropout = {.embedding = b->recurrent.dropout.embedding,
                     .input = b->recurrent.dropout.input,
                     .state = b->recurrent.dropout.state,

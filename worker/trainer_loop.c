@@ -22,6 +22,7 @@
 #include "worker/threads.h"
 #include "worker/trainer_language.h"
 #include "worker/trainer_output.h"
+#include "worker/trainer_relaxed.h"
 #include "worker/trainer_shared.h"
 #include "worker/trainer_trial.h"
 
@@ -41,6 +42,7 @@ struct trainer_loop {
     struct corpus_file *corpus; /* a text; one of the two is NULL */
     char *pool;                 /* folder of shared weights, or NULL; owned */
     struct trainer_shared *shared; /* NULL without */
+    struct trainer_relaxed *relaxed; /* likewise */
     bool greeted, stop;
     struct task tasks[1 + TRAINER_LOOP_QUEUE]; /* the first one runs */
     int task_count;
@@ -165,6 +167,17 @@ static bool watch_orders(void *context)
            loop->tasks[0].suspend;
 }
 
+/* What the folder of shared weights is for. */
+static int open_pool(struct trainer_loop *loop, struct error *err)
+{
+    const struct corpus *corpus = corpus_of(loop->corpus);
+    return config_relaxes(&loop->config)
+               ? trainer_relaxed_new(&loop->config, corpus, loop->pool, &loop->relaxed,
+                                     err)
+               : trainer_shared_new(&loop->config, corpus, loop->pool, &loop->shared,
+                                    err);
+}
+
 static int start(struct trainer_loop *loop, struct error *err)
 {
     int status = 0;
@@ -181,8 +194,7 @@ static int start(struct trainer_loop *loop, struct error *err)
     status = text ? corpus_open(&loop->config, cache, &loop->corpus, err)
                   : data_open(&loop->config, cache, &loop->data, err);
     if (!status && loop->pool && loop->corpus)
-        status = trainer_shared_new(&loop->config, corpus_of(loop->corpus), loop->pool,
-                                    &loop->shared, err);
+        status = open_pool(loop, err);
     if (status)
         return status;
     trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION,
@@ -202,10 +214,12 @@ static int answer_cancelled(struct trainer_loop *loop, int epochs, struct error 
     return trainer_output_flush(&loop->output, err);
 }
 
-static int refuse_shared(const struct trainer_trial_setup *setup, struct error *err)
+static int refuse(const struct trainer_trial_setup *setup, const char *what,
+                  struct error *err)
 {
-    trainer_side_encode_failure(setup->order->trial, setup->order->attempt,
-                                "this trainer was greeted without shared weights",
+    char reason[80];
+    snprintf(reason, sizeof reason, "this trainer was greeted without %s", what);
+    trainer_side_encode_failure(setup->order->trial, setup->order->attempt, reason,
                                 &setup->output->lines);
     return trainer_output_flush(setup->output, err);
 }
@@ -213,9 +227,13 @@ static int refuse_shared(const struct trainer_trial_setup *setup, struct error *
 static int run_task(struct trainer_loop *loop, const struct trainer_trial_setup *setup,
                     int *ret_epochs, struct error *err)
 {
-    if (setup->order->kind != TRIAL_TRAIN_CHILD)
+    int kind = setup->order->kind;
+    if (kind == TRIAL_RELAX || kind == TRIAL_EVAL_RELAX)
+        return loop->relaxed ? trainer_relaxed_run(loop->relaxed, setup, err)
+                             : refuse(setup, "a relaxed cell", err);
+    if (kind != TRIAL_TRAIN_CHILD)
         return loop->shared ? trainer_shared_run(loop->shared, setup, err)
-                            : refuse_shared(setup, err);
+                            : refuse(setup, "shared weights", err);
     if (loop->corpus)
         return trainer_language_run(setup, corpus_of(loop->corpus), ret_epochs, err);
     return trainer_trial_run(setup, ret_epochs, err);
@@ -253,6 +271,7 @@ int trainer_loop_run(int in, int out, const char *kernels_cap, struct error *err
     while (loop.task_count)
         drop_first(&loop);
     trainer_shared_free(loop.shared);
+    trainer_relaxed_free(loop.relaxed);
     free(loop.pool);
     data_close(loop.data);
     corpus_close(loop.corpus);

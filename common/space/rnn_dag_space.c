@@ -177,6 +177,36 @@ static bool dag_to_json(const struct space *space, const struct architecture *a,
     return json_object_set_new(object, "nodes", rnn_dag_to_json(&dag)) == 0;
 }
 
+/* The token of an activation; -1: the space has no such choice. */
+static int find_activation(const struct rnn_dag_space *s, int activation)
+{
+    for (int i = 0; i < s->activations.count; i++)
+        if (s->activations.values[i] == activation)
+            return i;
+    return -1;
+}
+
+static int dag_from_json(const struct space *space, const json_t *json,
+                         struct architecture *ret, struct error *err)
+{
+    struct rnn_dag dag;
+    int status = rnn_dag_from_json(json, &dag, err);
+    if (status != 0)
+        return status;
+    ret->depth = (uint16_t)dag.node_count;
+    for (int j = 0; j < dag.node_count; j++) {
+        int token = find_activation(dag_space(space), dag.nodes[j].activation);
+        if (token < 0)
+            return error_set(err, ERROR_INPUT,
+                             "architecture: node %d: %s is no choice of this space", j,
+                             rnn_activation_name(dag.nodes[j].activation));
+        if (j > 0)
+            ret->tokens[ret->count++] = (uint16_t)dag.nodes[j].previous;
+        ret->tokens[ret->count++] = (uint16_t)token;
+    }
+    return 0;
+}
+
 static char *dag_to_dot(const struct space *space, const struct architecture *a)
 {
     struct rnn_dag dag;
@@ -228,6 +258,7 @@ const struct space_ops rnn_dag_space_ops = {
     .log10_size = dag_log10_size,
     .cost = dag_cost,
     .to_json = dag_to_json,
+    .from_json = dag_from_json,
     .to_dot = dag_to_dot,
     .to_equations = dag_to_equations,
     .describe = dag_describe,

@@ -246,6 +246,21 @@ json_t *space_to_json(const struct space *space, const struct architecture *a)
     return NULL;
 }
 
+int space_from_json(const struct space *space, const json_t *json,
+                    struct architecture *ret, struct error *err)
+{
+    struct architecture a = {0};
+    if (!space->ops->from_json)
+        return error_set(err, ERROR_INPUT, "architecture: those of %s are not read back",
+                         space->ops->name);
+    int status = space->ops->from_json(space, json, &a, err);
+    if (status == 0)
+        status = space_validate(space, &a, err);
+    if (status == 0)
+        architecture_copy(&a, ret);
+    return status;
+}
+
 char *space_to_dot(const struct space *space, const struct architecture *a)
 {
     return space->ops->to_dot(space, a);

@@ -109,6 +109,11 @@ struct space_cost space_cost(const struct space *space, const struct architectur
  *  "filter_width": 1, "filters": 36, "stride": 1, "inputs": [0, 2]}, ...]}.
  * inputs: -1 is the image, j is layer j. New reference; NULL when memory is gone. */
 json_t *space_to_json(const struct space *space, const struct architecture *a);
+/* The architecture that such a text describes, by its layers or nodes: the tokens in it
+ * are not looked at. ERROR_INPUT naming what is wrong with it, or the space when its
+ * texts are not read back (rnn-dag's are). */
+int space_from_json(const struct space *space, const json_t *json,
+                    struct architecture *ret, struct error *err);
 /* Graphviz text of the child network. Caller frees; NULL when memory is gone. */
 char *space_to_dot(const struct space *space, const struct architecture *a);
 /* What the cell computes, one equation a line. Caller frees; NULL when memory is gone or

@@ -38,6 +38,9 @@ struct space_ops {
     /* Add the space's own keys to the object that space.c began. False: no memory. */
     bool (*to_json)(const struct space *space, const struct architecture *a,
                     json_t *object);
+    /* NULL: not read back. What it fills in is validated by space.c. */
+    int (*from_json)(const struct space *space, const json_t *json,
+                     struct architecture *ret, struct error *err);
     char *(*to_dot)(const struct space *space, const struct architecture *a);
     char *(*to_equations)(const struct space *space, const struct architecture *a);
     void (*describe)(const struct space *space, const struct architecture *a, char *text,

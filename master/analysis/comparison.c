@@ -103,7 +103,7 @@ int comparison_make(const struct ledger *l, const struct config *config,
     size_t count = (size_t)ledger_count(l) + 1;
     *ret =
         (struct comparison){.verdict = COMPARISON_CANNOT_TELL,
-                            .shared = config_shares_weights(config),
+                            .shared = evaluations_find(l, config).shared,
                             .best_of = {NAN, NAN},
                             .lower_is_better = reward_lower_is_better(&config->reward)};
     for (int arm = 0; arm < ARM_COUNT; arm++) {

@@ -11,7 +11,9 @@ static bool is_candidate(const struct trial *t)
 
 struct evaluations evaluations_find(const struct ledger *l, const struct config *config)
 {
-    struct evaluations e = {.shared = config_shares_weights(config), .sample_part = -1};
+    struct evaluations e = {.shared =
+                                config_shares_weights(config) && !config_relaxes(config),
+                            .sample_part = -1};
     for (uint64_t id = 0; e.shared && id < ledger_count(l); id++) {
         const struct trial *t = ledger_trial(l, id);
         bool scored = t->state == TRIAL_DONE;
@@ -35,7 +37,7 @@ struct evaluations evaluations_find(const struct ledger *l, const struct config 
 bool evaluations_is_sample(const struct evaluations *e, const struct trial *t)
 {
     if (!e->shared)
-        return true;
+        return t->kind == TRIAL_TRAIN_CHILD;
     return t->kind == TRIAL_EVAL_SHARED && t->shared.part == e->sample_part &&
            t->shared.step == e->sample_step;
 }
@@ -43,7 +45,7 @@ bool evaluations_is_sample(const struct evaluations *e, const struct trial *t)
 bool evaluations_is_final(const struct evaluations *e, const struct trial *t)
 {
     if (!e->shared)
-        return true;
+        return t->kind == TRIAL_TRAIN_CHILD;
     return t->kind == TRIAL_EVAL_SHARED && t->shared.part < 0 &&
            t->shared.step == e->final_step;
 }

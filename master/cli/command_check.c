@@ -121,6 +121,25 @@ static void format_time(const struct estimate *e, const struct config *config,
                      "would fail.\n", limit);
 }
 
+/* The relaxed cell, and what a search by it is made of. */
+static void format_relaxed(const struct config *config, const struct data_facts *facts,
+                           struct text *out)
+{
+    const struct config_shared *c = &config->search.shared;
+    double h = config->trainer.builtin.hidden, nodes = config->space.rnn.nodes;
+    double weights = facts->vocabulary * h + (nodes + 1) * 2 * h * h;
+    char count[32];
+    text_format_count(weights, count, sizeof count);
+    text_append(
+        out,
+        "#\n# relaxed    %s weights, and a choice of 5 operations on each of %.0f "
+        "edges\n# an epoch   %d steps of order %d, then a score on the whole "
+        "validation text\n# the end    the derived cell trained with %d seeds, and "
+        "%lld random cells; %lld trials in all\n",
+        count, nodes * (nodes - 1) / 2, c->steps, c->order, c->finalists,
+        (long long)config_relaxed_control(config), (long long)config_trials(config));
+}
+
 /* The pool, and what a search with it is made of. */
 static void format_shared(const struct config *config, const struct data_facts *facts,
                           struct text *out)
@@ -166,6 +185,8 @@ static void format_findings(const struct config *config, const struct data_facts
         text_append(out, "#\n# The trainer is a program of your own: what a trial takes is not "
                          "known here.\n# Run one by itself, or start with --max-trials 2 and "
                          "see archway status.\n");
+    else if (config_relaxes(config))
+        format_relaxed(config, facts, out);
     else if (config_shares_weights(config))
         format_shared(config, facts, out);
     else if (config_reads_text(config))

@@ -183,18 +183,29 @@ static void append_running_trial(const struct explain *x, const struct trial *t,
 
 static void append_done(const struct explain *x, const struct trial *t, struct text *out)
 {
-    static const char *const deeds[] = {"trained", "a step made", "scored"};
+    static const char *const deeds[TRIAL_KIND_COUNT] = {
+        "trained", "a step made", "scored", "a step made", "scored"};
     unsigned long long step = t->shared.step;
     text_append(out, "%s by attempt %u on rank %d slot %d in %.4g s: ", deeds[t->kind],
                 t->attempts, t->worker, t->slot, t->seconds);
+    double loss = t->epoch_count ? t->epochs[t->epoch_count - 1].train_loss : NAN;
     if (t->kind == TRIAL_TRAIN_SHARED)
-        text_append(
-            out, "loss %.4f of step %llu of the shared weights, architecture %d\n",
-            (double)(t->epoch_count ? t->epochs[t->epoch_count - 1].train_loss : NAN),
-            step, t->shared.part);
+        text_append(out,
+                    "loss %.4f of step %llu of the shared weights, architecture %d\n",
+                    loss, step, t->shared.part);
+    else if (t->kind == TRIAL_RELAX)
+        text_append(out,
+                    "loss %.4f of step %llu of the relaxed cell, which stood for this "
+                    "architecture then\n",
+                    loss, step);
     else
         text_append(out, "%s %.4f, reward %.4g\n",
                     engine_config(x->engine)->reward.metric, t->val_accuracy, t->reward);
+    if (t->kind == TRIAL_EVAL_RELAX)
+        text_append(out,
+                    "  of the relaxed cell after %llu steps, on all of the validation "
+                    "text; it stood for this architecture\n",
+                    step);
     if (t->kind != TRIAL_EVAL_SHARED)
         return;
     text_append(out, "  with the shared weights after %llu steps, on ", step);

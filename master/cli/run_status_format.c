@@ -99,7 +99,7 @@ static int64_t steps_made(struct engine *e)
         return -1;
     for (uint64_t id = 0; id < ledger_count(l); id++) {
         const struct trial *t = ledger_trial(l, id);
-        over += t->kind == TRIAL_TRAIN_SHARED &&
+        over += trial_kind_is_step(t->kind) &&
                 (t->state == TRIAL_DONE || t->state == TRIAL_FAILED);
     }
     return (int64_t)over / engine_config(e)->search.shared.samples;

@@ -62,6 +62,10 @@ static void format_task(struct engine *e, const struct trial *t, char *text, siz
         return;
     if (t->kind == TRIAL_TRAIN_SHARED)
         snprintf(text, size, "step %llu.%d", step, t->shared.part);
+    else if (t->kind == TRIAL_RELAX)
+        snprintf(text, size, "step %llu", step);
+    else if (t->kind == TRIAL_TRAIN_CHILD)
+        snprintf(text, size, "train");
     else if (t->shared.part >= 0)
         snprintf(text, size, "score %llu w%d", step, t->shared.part);
     else

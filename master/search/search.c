@@ -15,6 +15,8 @@ const struct search_ops *search_find(int strategy)
     case STRATEGY_ENAS_RANDOM:
     case STRATEGY_RANDOM_SHARED:
         return &search_shared;
+    case STRATEGY_DARTS:
+        return &search_darts;
     default:
         return NULL;
     }

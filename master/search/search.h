@@ -57,8 +57,9 @@ struct search_ops {
      * ret only with SEARCH_TASK. A WAIT or DONE leaves no trace. */
     int (*ask)(void *self, uint64_t id, struct proposal *ret,
                enum search_answer *ret_answer, struct error *err);
-    /* A trial of this strategy is finished: DONE or SAVED with a reward, or FAILED, then
-     * with reward NAN (on_failure: skip) or 0. Every proposal is told exactly once. */
+    /* A trial of this strategy is finished: DONE or SAVED with a reward (a RELAX step
+     * with the cell it led to), or FAILED, then with reward NAN (on_failure: skip) or 0.
+     * Every proposal is told exactly once. */
     int (*tell)(void *self, const struct trial *trial, struct error *err);
     /* Everything that the next ask or tell depends on. Two arms share one bag: names are
      * those of the design (controller/..., optimizer/...) for ARM_SEARCH, and start with
@@ -67,7 +68,8 @@ struct search_ops {
     int (*load)(void *self, const struct state *state, struct error *err);
 };
 
-extern const struct search_ops search_reinforce, search_random, search_shared;
+extern const struct search_ops search_reinforce, search_random, search_shared,
+    search_darts;
 
 /* The strategy for config value STRATEGY_X; NULL when there is none. */
 const struct search_ops *search_find(int strategy);

@@ -52,6 +52,7 @@ struct cohort {
     struct bytes out, beats[2]; /* beats: heartbeats of an idle and of a busy rank */
     struct trial_epoch *curve;  /* `epochs` entries */
     struct sim_pool_states states;
+    struct space *space; /* owned */
     int epochs;
     struct cohort_counts counts;
     char kernels[TRIAL_KERNELS]; /* that seem to train */
@@ -208,7 +209,7 @@ static void post_result(struct cohort *c, int rank)
 {
     const struct member *w = &c->members[rank];
     const struct order *o = &w->orders[0];
-    bool failed = w->failure != FAILURE_NONE, step = o->kind == TRIAL_TRAIN_SHARED;
+    bool failed = w->failure != FAILURE_NONE, step = trial_kind_is_step(o->kind);
     int epochs = epochs_of(c, o);
     struct message m = {.type = MESSAGE_RESULT,
                         .result = {.trial = o->trial,
@@ -227,7 +228,11 @@ static void post_result(struct cohort *c, int rank)
     for (int i = 0; i < epochs && !failed; i++)
         c->curve[i].val_accuracy = step ? NAN : accuracy_at(c, o, i + 1);
     c->curve[0].train_loss = step ? 1 - o->accuracy : NAN;
+    if (o->kind == TRIAL_RELAX)
+        m.result.architecture =
+            sim_pool_derive(c->space, c->setup.config->seed, o->shared.step);
     post(c, rank, &m);
+    free(m.result.architecture);
 }
 
 static void drop_first(struct cohort *c, int rank)
@@ -245,7 +250,7 @@ static void end(struct cohort *c, int rank)
     c->counts.failed += w->failure != FAILURE_NONE;
     if (w->failure != FAILURE_NONE)
         w->pool = (struct trial_shared){0}; /* its trainer is started anew */
-    else if (w->orders[0].kind == TRIAL_TRAIN_SHARED)
+    else if (trial_kind_is_step(w->orders[0].kind))
         sim_pool_train(&w->pool, &c->states, &c->setup.config->search.shared);
     post_result(c, rank);
     drop_first(c, rank);
@@ -472,6 +477,8 @@ int cohort_new(const struct cohort_setup *setup, struct cohort **ret, struct err
     int status = wire_sim_open(&wire, &c->wire, err);
     if (status == 0)
         status = allocate(c, err);
+    if (status == 0)
+        status = space_new(setup->config, &c->space, err);
     if (status != 0) {
         cohort_free(c);
         return status;
@@ -489,6 +496,7 @@ void cohort_free(struct cohort *c)
         free(c->members[rank].orders);
     free(c->members);
     free(c->curve);
+    space_free(c->space);
     bytes_fini(&c->out);
     bytes_fini(&c->beats[0]);
     bytes_fini(&c->beats[1]);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/space/space.h"
 #include "common/trial.h"
 
 enum { SIM_POOL_STATES = 3 };
@@ -22,5 +23,8 @@ bool sim_pool_reach(struct trial_shared *at, const struct sim_pool_states *state
 /* One architecture more was trained. */
 void sim_pool_train(struct trial_shared *at, struct sim_pool_states *states,
                     const struct config_shared *c);
+/* The cell that a step of a relaxed one leads to: one that depends on nothing else. JSON;
+ * caller frees; NULL when memory is gone. */
+char *sim_pool_derive(const struct space *space, uint64_t seed, uint64_t step);
 
 #endif

@@ -127,10 +127,10 @@ static const struct {
     {"reward: {power: nan}\n",
      "file.yaml:1: reward.power: expected a number from 0.001 to 100, found 'nan'"},
     {"preset: enas-cnn\n", "file.yaml:1: preset: expected nas-2017, rnn-scratch, "
-                           "enas-rnn, enas-article or random, "
+                           "enas-rnn, enas-article, darts-rnn or random, "
                            "found 'enas-cnn'"},
     {"preset: [random]\n", "file.yaml:1: preset: expected nas-2017, rnn-scratch, "
-                           "enas-rnn, enas-article or random, "
+                           "enas-rnn, enas-article, darts-rnn or random, "
                            "found [random]"},
 };
 

@@ -86,6 +86,32 @@ START_TEST(trials_that_do_not_fit_are_refused)
 }
 END_TEST
 
+/* Its cell is known in the end only, and answers for no other trial. */
+START_TEST(a_step_takes_the_cell_that_it_led_to)
+{
+    struct ledger *l = make_ledger();
+    struct architecture cell = {.depth = 1, .count = 2, .tokens = {5, 6}};
+    struct ledger_result r = {.derived = &cell, .derived_hash = {9, ~9ULL}};
+    for (int i = 0; i < 3; i++) {
+        struct trial t = make_trial(ledger_count(l), 0, TRIAL_QUEUED, 1);
+        t.kind = i < 2 ? TRIAL_RELAX : TRIAL_TRAIN_CHILD;
+        ck_assert_int_eq(ledger_add(l, &t, NULL), 0);
+    }
+    const struct architecture_hash one = {1, ~1ULL};
+    ck_assert_uint_eq(ledger_find(l, ARM_SEARCH, one)->id, 2);
+    for (uint64_t id = 0; id < 2; id++) {
+        ledger_start(l, id, 0, 0);
+        ck_assert_int_eq(ledger_done(l, id, &r, NAN, NULL), 0);
+        const struct trial *t = ledger_trial(l, id);
+        ck_assert(architecture_equal(t->architecture, &cell));
+        ck_assert(architecture_hash_equal(t->hash, r.derived_hash));
+        ck_assert_ptr_null(ledger_find(l, ARM_SEARCH, r.derived_hash));
+    }
+    ck_assert_uint_eq(ledger_find(l, ARM_SEARCH, one)->id, 2);
+    ledger_free(l);
+}
+END_TEST
+
 START_TEST(calls_that_do_not_fit_the_state_change_nothing)
 {
     struct ledger *l = make_ledger();
@@ -545,12 +571,13 @@ START_TEST(random_calls_agree_with_a_plain_model)
 END_TEST
 
 UNIT_MAIN("ledger", trials_that_do_not_fit_are_refused,
+          a_step_takes_the_cell_that_it_led_to,
           calls_that_do_not_fit_the_state_change_nothing,
           queue_is_first_in_first_out_with_retries_in_front, results_are_copied,
           find_gives_the_first_that_is_not_failed_in_its_arm,
           duplicates_copy_the_result_they_waited_for,
           waiting_trials_are_resolved_again_when_theirs_fails,
           trials_of_a_snapshot_rebuild_queue_and_waiting,
-          trials_from_before_the_first_search_are_found,
-          bytes_are_those_of_the_records, who_was_told_is_kept, trials_keep_their_place,
+          trials_from_before_the_first_search_are_found, bytes_are_those_of_the_records,
+          who_was_told_is_kept, trials_keep_their_place,
           random_calls_agree_with_a_plain_model)

@@ -48,9 +48,9 @@ static struct message example(int type)
         m.progress = (struct message_progress){12, 1, 5, 3, epochs[0]};
         break;
     case MESSAGE_RESULT:
-        m.result = (struct message_result){12,   1, 5, FAILURE_TRAINER,    2.5,
-                                           1e6, NAN, 3, epochs, (char *)"out of memory",
-                                           "avx2"};
+        m.result = (struct message_result){
+            12,  1, 5,      FAILURE_TRAINER,         2.5,    1e6,
+            NAN, 3, epochs, (char *)"out of memory", "avx2", (char *)"{\"nodes\":[]}"};
         break;
     case MESSAGE_HEARTBEAT:
         m.heartbeat = (struct message_heartbeat){1, 2};

@@ -354,6 +354,35 @@ START_TEST(results_come_back)
 }
 END_TEST
 
+/* Behind everything else: what older programs wrote ends before it. */
+START_TEST(derived_cells_come_back)
+{
+    struct architecture a = {.depth = 2, .count = 3, .tokens = {3, 0, 65535}};
+    struct record_finished f = {.id = 3, .result = {.derived = &a}}, back;
+    struct bytes b;
+    struct bytes_reader in;
+    bytes_init(&b);
+    record_encode_finished(&f, &b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_finished(&in, &back, NULL), 0);
+    ck_assert(architecture_equal(back.result.derived, &a));
+    record_finished_fini(&back);
+    ck_assert_ptr_null(back.result.derived);
+    for (size_t cut = 1; cut < 10; cut++) {
+        bytes_reader_init(&in, b.data, b.size - cut);
+        int status = record_decode_finished(&in, &back, NULL);
+        ck_assert_int_eq(status, ERROR_CORRUPT);
+    }
+    bytes_clear(&b);
+    encode_finished(&b);
+    bytes_reader_init(&in, b.data, b.size);
+    ck_assert_int_eq(record_decode_finished(&in, &back, NULL), 0);
+    ck_assert_ptr_null(back.result.derived);
+    record_finished_fini(&back);
+    bytes_fini(&b);
+}
+END_TEST
+
 START_TEST(long_reasons_are_cut_so_that_they_read_back)
 {
     char reason[TRIAL_REASON * 2];
@@ -409,5 +438,5 @@ END_TEST
 UNIT_MAIN("record", shared_weights_come_back, every_cut_record_is_refused,
           random_damage_never_harms, unknown_enumerations_are_refused,
           checkpoints_come_back_and_are_checked, a_hostile_curve_allocates_nothing,
-          proposals_come_back, results_come_back,
+          proposals_come_back, results_come_back, derived_cells_come_back,
           long_reasons_are_cut_so_that_they_read_back, the_small_records_come_back)

@@ -222,6 +222,72 @@ START_TEST(published_encodings_are_one_cell)
 }
 END_TEST
 
+static int from_text(const struct space *space, const char *text,
+                     struct architecture *ret, struct error *err)
+{
+    json_t *json = json_loads(text, 0, NULL);
+    int status = space_from_json(space, json, ret, err);
+    json_decref(json);
+    return status;
+}
+
+START_TEST(texts_that_fit_no_cell_of_the_space_are_refused)
+{
+    static const struct {
+        const char *text, *says;
+    } unfit[] = {{"[]", "no list 'nodes'"},
+                 {"{\"nodes\":[]}", "0 entries"},
+                 {"{\"nodes\":[{\"activation\":\"tanh\",\"previous\":-1},"
+                  "{\"activation\":\"relu\",\"previous\":1}]}",
+                  "previous"},
+                 {"{\"nodes\":[{\"activation\":\"sigmoid\",\"previous\":-1}]}",
+                  "sigmoid is no choice of this space"},
+                 {"{\"nodes\":[{\"activation\":\"tanh\",\"previous\":-1},"
+                  "{\"activation\":\"tanh\",\"previous\":0},"
+                  "{\"activation\":\"tanh\",\"previous\":0}]}",
+                  "depth is 3"}};
+    struct config config;
+    struct space *space, *chain;
+    struct architecture a = {.depth = 77};
+    struct error err = {0};
+    config_defaults(&config);
+    ck_assert_int_eq(space_new(&config, &chain, NULL), 0);
+    config.space.name = SPACE_RNN_DAG;
+    config.space.rnn.nodes = 2;
+    config.space.rnn.activations = (struct config_list){2, {RNN_RELU, RNN_TANH}};
+    ck_assert_int_eq(space_new(&config, &space, NULL), 0);
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
+        ck_assert_int_eq(from_text(space, unfit[i].text, &a, &err), ERROR_INPUT);
+        ck_assert_msg(strstr(err.text, unfit[i].says), "%s", err.text);
+    }
+    ck_assert_int_eq(space_from_json(space, NULL, &a, &err), ERROR_INPUT);
+    ck_assert_int_eq(from_text(chain, "{}", &a, &err), ERROR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "those of conv-chain are not read back"));
+    ck_assert_int_eq(a.depth, 77);
+    space_free(space);
+    space_free(chain);
+}
+END_TEST
+
+START_TEST(cells_come_back_from_their_texts)
+{
+    struct space *space = make(12, DECISIONS_ATTENTION);
+    struct rng rng;
+    rng_init(&rng, 1, RNG_TEST, 0);
+    for (int i = 0; i < 50; i++) {
+        struct architecture a, b;
+        struct error err = {0};
+        space_sample(space, 12, &rng, &a);
+        json_t *json = space_to_json(space, &a);
+        json_object_del(json, "tokens"); /* the nodes say it all */
+        ck_assert_msg(space_from_json(space, json, &b, &err) == 0, "%s", err.text);
+        ck_assert(architecture_equal(&a, &b));
+        json_decref(json);
+    }
+    space_free(space);
+}
+END_TEST
+
 enum { SMALL = 5, WORDS = 2, CELLS = 32 * 24 };
 static struct rnn_dag cells[CELLS];
 
@@ -403,7 +469,8 @@ START_TEST(cells_are_shown)
 END_TEST
 
 UNIT_MAIN("rnn_dag", bad_configurations_are_named, bad_json_is_named,
-          decisions_come_in_token_order, size_is_that_of_the_paper, samples_are_valid,
-          published_encodings_are_one_cell, hash_agrees_with_trying_every_numbering,
-          hash_does_not_see_the_numbering, largest_cells_fit, json_reads_back,
-          cost_counts_every_matrix, cells_are_shown)
+          texts_that_fit_no_cell_of_the_space_are_refused,
+          cells_come_back_from_their_texts, decisions_come_in_token_order,
+          size_is_that_of_the_paper, samples_are_valid, published_encodings_are_one_cell,
+          hash_agrees_with_trying_every_numbering, hash_does_not_see_the_numbering,
+          largest_cells_fit, json_reads_back, cost_counts_every_matrix, cells_are_shown)

@@ -258,7 +258,7 @@ START_TEST(a_newer_version_names_both)
     ck_assert_int_eq(text_write_file(temp_folder_file(&folder, "snapshot.h5"),
                                      (char *)image, size, NULL),
                      0);
-    assert_read_fails(ERROR_INPUT, "version 9, this program reads up to 4");
+    assert_read_fails(ERROR_INPUT, "version 9, this program reads up to 5");
     free(image);
 }
 END_TEST

@@ -232,6 +232,23 @@ START_TEST(results_are_read)
 }
 END_TEST
 
+START_TEST(an_architecture_is_borrowed_from_its_line)
+{
+    const char *text = R "\"status\":\"ok\",\"architecture\": {\"nodes\":[1,{}]} ,"
+                         "\"metrics\":{\"train_loss\":2}}";
+    struct trainer_line line;
+    struct error err = {0};
+    ck_assert_int_eq(decode(text, &line, NULL), 0);
+    ck_assert_uint_eq(line.architecture_size, strlen("{\"nodes\":[1,{}]}"));
+    ck_assert(line.architecture == strstr(text, "{\"nodes"));
+    ck_assert_int_eq(decode(R "\"status\":\"ok\"}", &line, NULL), 0);
+    ck_assert_ptr_null(line.architecture);
+    ck_assert_int_eq(decode(R "\"status\":\"ok\",\"architecture\":[]}", &line, &err),
+                     ERROR_PEER);
+    ck_assert_str_eq(err.text, "result: \"architecture\" is a list, an object is needed");
+}
+END_TEST
+
 START_TEST(a_long_reason_is_cut)
 {
     char text[2048], reason[1500];
@@ -393,6 +410,7 @@ END_TEST
 UNIT_MAIN("trainer_protocol", bad_lines_have_one_clear_error,
           a_line_beyond_the_limit_is_refused, ready_is_read, progress_is_read,
           a_reward_metric_that_is_no_number_is_told,
-          a_metric_of_another_name_is_the_accuracy, results_are_read, a_long_reason_is_cut,
+          a_metric_of_another_name_is_the_accuracy, results_are_read,
+          an_architecture_is_borrowed_from_its_line, a_long_reason_is_cut,
           what_the_trainer_writes_is_what_is_read, orders_are_on_one_line,
           damaged_lines_are_survived)
