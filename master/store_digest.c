@@ -57,6 +57,8 @@ static void put_trial(const struct trial *t, const struct store_digest_kernels *
         bytes_put_u64(out, t->shared.step);
         bytes_put_u32(out, (uint32_t)t->shared.part);
     }
+    if (t->kind == TRIAL_EVAL_RELAX)
+        architecture_encode(t->architecture, out);
     if (!store_digest_in_flight(t->state))
         return;
     bytes_put_u16(out, t->attempts);

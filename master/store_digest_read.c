@@ -81,7 +81,7 @@ static int get_kernels(struct bytes_reader *in, struct store_digest_kernels *ret
 static int get_trial(struct bytes_reader *in, const struct store_digest_kernels *kernels,
                      struct ledger *l, struct error *err)
 {
-    static const struct architecture none = {0};
+    struct architecture a = {.depth = 0};
     struct trial t = {.id = ledger_count(l),
                       .worker = -1,
                       .slot = -1,
@@ -103,6 +103,8 @@ static int get_trial(struct bytes_reader *in, const struct store_digest_kernels 
         t.shared.step = bytes_get_u64(in);
         t.shared.part = (int32_t)bytes_get_u32(in);
     }
+    if (t.kind == TRIAL_EVAL_RELAX)
+        architecture_decode(in, &a);
     if (store_digest_in_flight(t.state)) {
         t.attempts = bytes_get_u16(in);
         t.worker = (int32_t)bytes_get_u32(in);
@@ -114,7 +116,7 @@ static int get_trial(struct bytes_reader *in, const struct store_digest_kernels 
         return damaged(err);
     if (number > 0)
         memcpy(t.kernels, kernels->names[number - 1], sizeof t.kernels);
-    t.architecture = architecture_pack(&none);
+    t.architecture = architecture_pack(&a);
     if (!t.architecture)
         return error_set(err, ERROR_SYSTEM, "out of memory");
     int status = ledger_add(l, &t, err);

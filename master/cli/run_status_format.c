@@ -117,6 +117,54 @@ static void format_weights(struct engine *e, struct text *out)
                 (long long)(epoch > c->epochs ? c->epochs : epoch), c->epochs);
 }
 
+/* The newest score of the relaxed cell; NULL: there is none. */
+static const struct trial *newest_score(struct engine *e)
+{
+    const struct ledger *l = engine_ledger(e);
+    if (!config_relaxes(engine_config(e)))
+        return NULL;
+    for (uint64_t id = ledger_count(l); id-- > 0;) {
+        const struct trial *t = ledger_trial(l, id);
+        if (t->kind == TRIAL_EVAL_RELAX && t->state == TRIAL_DONE)
+            return t;
+    }
+    return NULL;
+}
+
+/* The cell of such a score; an overview may not know it, and then it is "". */
+static void describe_cell(struct engine *e, const struct trial *t, char *text,
+                          unsigned size)
+{
+    *text = '\0';
+    if (space_validate(engine_space(e), t->architecture, NULL) == 0)
+        space_describe(engine_space(e), t->architecture, text, size);
+}
+
+static void format_relaxed(struct engine *e, struct text *out)
+{
+    const struct trial *t = newest_score(e);
+    char cell[400];
+    if (!t)
+        return;
+    describe_cell(e, t, cell, sizeof cell);
+    text_append(out, "  relaxed     %s %.4f after %llu steps%s%s\n",
+                engine_config(e)->reward.metric, t->val_accuracy,
+                (unsigned long long)t->shared.step,
+                *cell ? ", standing for\n              " : "", cell);
+}
+
+static json_t *relaxed_json(struct engine *e)
+{
+    const struct trial *t = newest_score(e);
+    char cell[400];
+    if (!t)
+        return json_null();
+    describe_cell(e, t, cell, sizeof cell);
+    return json_pack("{s:I, s:I, s:o, s:o}", "trial", (json_int_t)t->id, "steps",
+                     (json_int_t)t->shared.step, "metric", output_number(t->val_accuracy),
+                     "cell", *cell ? json_string(cell) : json_null());
+}
+
 static void format_rate(const struct run_status *s, struct text *out)
 {
     if (s->rate >= 1)
@@ -215,6 +263,7 @@ void run_status_format(const struct run_status *s, struct engine *e, const char 
     format_trials(s, out);
     format_kept(s, e, out);
     format_weights(e, out);
+    format_relaxed(e, out);
     format_results(s, e, out);
     if (s->progress.over > 0)
         format_rate(s, out);
@@ -300,6 +349,7 @@ json_t *run_status_json(const struct run_status *s, struct engine *e, const char
     json_object_set_new(o, "trials", trials_json(s));
     int64_t steps = steps_made(e);
     json_object_set_new(o, "shared_steps", steps < 0 ? json_null() : json_integer(steps));
+    json_object_set_new(o, "relaxed", relaxed_json(e));
     json_object_set_new(o, "metric", json_string(engine_config(e)->reward.metric));
     json_object_set_new(o, "best",
                         best ? json_pack("{s:I, s:s, s:f}", "trial", (json_int_t)best->best_id,

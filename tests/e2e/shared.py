@@ -71,6 +71,7 @@ def children_of(pid):
 
 
 class Shared(language.Language):
+    config, small, step = CONFIG, SMALL, 'train_shared'
     # Only the text of the other class.
     test_a_search_reaches_the_entropy = None
     test_killed_it_goes_on = None
@@ -78,10 +79,10 @@ class Shared(language.Language):
     test_a_text_that_is_too_short_fails_its_trials = None
 
     def write(self, **changes):
-        values = dict(SMALL, data=self.path('text'))
+        values = dict(self.small, data=self.path('text'))
         values.update(changes)
         with open(self.path('c.yaml'), 'w', encoding='utf-8') as file:
-            file.write(CONFIG.format(**values))
+            file.write(self.config.format(**values))
         return 'c.yaml'
 
     def probes(self, run, steps):
@@ -96,7 +97,7 @@ class Shared(language.Language):
         """Of every step, which the comparison of rewards does not see."""
         losses = [[t['curve'][-1]['train_loss'] for t in json.loads(
             self.archway('trials', run, '--format', 'json', '--curves')[0])
-            if t['kind'] == 'train_shared'] for run in (a, b)]
+            if t['kind'] == self.step] for run in (a, b)]
         self.assertEqual(*losses)
         self.assertGreater(len(losses[0]), 0)
 

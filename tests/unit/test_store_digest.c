@@ -133,6 +133,9 @@ START_TEST(what_a_status_counts_comes_back)
         ck_assert_int_eq(a->arm, b->arm);
         ck_assert(a->kind == b->kind && a->shared.step == b->shared.step &&
                   a->shared.part == b->shared.part);
+        ck_assert(a->kind == TRIAL_EVAL_RELAX
+                      ? architecture_equal(a->architecture, b->architecture)
+                      : b->architecture->count == 0);
         ck_assert_int_eq(a->same_as, b->same_as);
         ck_assert(architecture_hash_equal(a->hash, b->hash));
         ck_assert(same_double(a->val_accuracy, b->val_accuracy));
