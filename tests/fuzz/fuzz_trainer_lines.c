@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a trainer process writes, from the pipe through line_pipe, trainer_decode and
- * slot_lines to results: two tasks of a slot without a process. The first byte chooses
+ * slot_lines to results: tasks of a slot without a process, the last of them a
+ * relax step. The first byte chooses
  * the metric, the rest is the trainer's standard output. */
 #include "fuzz.h"
 
@@ -23,6 +24,8 @@ static void take_result(void *context, const struct message_result *r)
     FUZZ_CHECK(r->trial < TASKS && r->epoch_count <= TRIAL_MAX_EPOCHS);
     FUZZ_CHECK(strlen(r->reason) < TRIAL_REASON && strlen(r->kernels) < TRIAL_KERNELS);
     FUZZ_CHECK(r->seconds >= 0 && isfinite(r->seconds));
+    FUZZ_CHECK(!r->architecture || (r->trial == TASKS - 1 && r->architecture[0] == '{' &&
+                                    strlen(r->architecture) <= MESSAGE_MAX_JSON));
     FUZZ_CHECK(++*results <= TASKS);
 }
 
@@ -30,6 +33,7 @@ static void give_tasks(struct slot *s)
 {
     for (uint64_t id = 0; id < TASKS; id++) {
         struct message_task task = {.trial = id, .attempt = 1, .timeout = 10};
+        task.kind = id == TASKS - 1 ? TRIAL_RELAX : TRIAL_TRAIN_CHILD;
         slot_give(s, &task);
     }
 }

@@ -34,27 +34,32 @@ def epoch(*values):
     return struct.pack('<6f', *values)
 
 
+CELL = json.dumps({'space': 'rnn-dag', 'nodes': [
+    {'activation': 'tanh', 'previous': -1}, {'activation': 'relu', 'previous': 0}]})
+
+
 def messages():
     hello = (text('n1') + text('0.1.0') + text('avx2 generic') + struct.pack('<q', 4711) +
              text('0-3,8') + struct.pack('<i', 4) + text('0:0-3;1:8') + text('0,1') +
              struct.pack('<q', 1 << 33))
     welcome = (text('name: x\n') + text('/runs/x') + struct.pack('<i', 2) +
                (text('0-1') + text('0') + struct.pack('<i', -1)) * 2)
-    task = (struct.pack('<QQiiBdd', 3, 99, 1, 0, 0, 60.0, 2.5) + text('{"layers": []}') +
-            text('{}'))
+    task = (struct.pack('<QQiiBQidd', 3, 99, 1, 0, 3, 7, 0, 60.0, 2.5) +
+            text('{"layers": []}') + text('{}'))
     progress = struct.pack('<QiiI', 3, 1, 0, 2) + epoch(1, .5, 1, .5, .1, 2)
     result = (struct.pack('<QiiBdddI', 3, 1, 0, 0, 2.5, 1e3, 1e6, 2) +
-              epoch(1, .5, 1, .5, .1, 2) * 2 + text('') + text('avx2'))
+              epoch(1, .5, 1, .5, .1, 2) * 2 + text('') + text('avx2') + text(CELL))
     failure = (struct.pack('<QiiBdddI', 3, 1, 0, 2, 2.5, 1e3, 1e6, 0) +
-               text('killed by signal 9') + text(''))
+               text('killed by signal 9') + text('') + text(''))
     all_of = [(1, hello), (2, welcome), (3, b''), (4, task), (5, struct.pack('<Qi', 3, 1)),
               (6, progress), (7, result), (7, failure), (8, struct.pack('<ii', 1, 2)),
               (9, b'\1'), (10, text('no trainer')), (11, b''),
-              (12, struct.pack('<QiiBId', 3, 1, 0, 3, 2, 2.5) + text('torn')), (13, b'')]
+              (12, struct.pack('<QiiBId', 3, 1, 0, 3, 2, 2.5) + text('torn')), (13, b''),
+              (14, struct.pack('<QiiQi', 3, 1, 0, 7, 0))]
     for kind, payload in all_of:
         put('message', '%d-%d' % (kind, len(payload)), b'\1' + framed(kind, payload))
     put('message', 'all', b'\1' + b''.join(framed(*one) for one in all_of))
-    put('message', 'raw', b'\0' + struct.pack('<IHHI', 0x314d5741, 3, 9, 1) + b'\1')
+    put('message', 'raw', b'\0' + struct.pack('<IHHI', 0x314d5741, 5, 9, 1) + b'\1')
 
 
 def lines(*objects):
@@ -88,6 +93,14 @@ def trainer_lines():
         result(0), {'type': 'checkpoint', 'trial': 1, 'attempt': 1, 'status': 'refused',
                     'reason': 'torn'},
         {'type': 'checkpoint', 'trial': 1, 'attempt': 1, 'status': 'suspended', 'epoch': 0}))
+    put('trainer_lines', 'relax', '\0' + lines(
+        READY, result(0), result(1), result(2, metrics={'train_loss': 2, 'val_loss': None},
+                                            architecture=json.loads(CELL))))
+    put('trainer_lines', 'relax-wrong', '\0' + lines(
+        READY, result(0, architecture={}), result(1), result(2, architecture=[CELL])))
+    put('trainer_lines', 'behind', '\0' + lines(
+        READY, result(0), result(1),
+        {'type': 'behind', 'trial': 2, 'attempt': 1, 'step': 7, 'part': 0}))
     put('trainer_lines', 'failed', '\1' + lines(
         READY, result(0, status='failed', reason='out of memory \u2014 \u0000 again'),
         result(1, status='failed')))
@@ -127,6 +140,13 @@ def trainer_orders():
         {'type': 'checkpoint', 'trial': 4, 'attempt': 1},
         dict(task, checkpoint=''), dict(task, checkpoint='x', checkpoint_every=-1)))
     put('trainer_orders', 'hello', lines(hello))
+    text_task = {'kind': 'language-model', 'data': {'format': 'generated-text'}}
+    darts = dict(hello, task=text_task, pool='/runs/x/pool', reward={'metric': 'val_loss'},
+                 space={'name': 'rnn-dag', 'nodes': 5},
+                 search={'strategy': 'darts', 'shared': {'order': 2, 'alpha_lr': 0.003}})
+    put('trainer_orders', 'relax', lines(
+        darts, dict(task, kind='relax', step=7, part=0),
+        dict(task, kind='eval_relax', step=8, part=-1), dict(task, kind='relax', part=-1)))
     put('trainer_orders', 'task', lines(task))
     put('trainer_orders', 'wrong', lines(dict(hello, seed=-1), dict(task, trial=1.5),
                                          dict(task, hyperparameters={'kernels': 'avx2'})))
@@ -174,6 +194,43 @@ def journals():
     put('run', 'twice', b'\1' + b''.join(joined + joined[-10:]))
 
 
+DARTS = """task: {kind: language-model, data: {format: generated-text}}
+space: {name: rnn-dag, nodes: 2}
+trainer: {builtin: {optimizer: {momentum: 0, nesterov: false},
+                    recurrent: {output: all-but-first}}}
+reward: {metric: val_loss}
+search: {strategy: darts, trials: unlimited, shared: {epochs: 1, steps: 2, finalists: 1}}
+control: {share: 0}
+run: {mode: sync}
+"""
+
+
+def relaxed_runs():
+    """Both steps of a search by a relaxed cell, its score, and the child's proposal."""
+    def cell(*tokens):
+        return struct.pack('<HH%dH' % len(tokens), 2, len(tokens), *tokens)
+
+    def proposed(trial, kind, shown, *shared):
+        return (2, struct.pack('<QBBBQQIqQQdd', trial, kind, 0, 0, trial, 9, 0, -1, 1, 2,
+                               float('nan'), 5) + shown +
+                (struct.pack('<Qi', *shared) if shared else b''))
+
+    def over(trial, derived=b''):
+        return [(3, struct.pack('<QIIId', trial, 1, 1, 0, 6)),
+                (5, struct.pack('<QIIIdB5dBI', trial, 1, 1, 0, float('nan'), 0, .5, 1, 2, 3, 7,
+                                0, 1) + epoch(1, .5, 1, .5, .1, 2) + text('avx2') + derived),
+                (6, struct.pack('<Q', trial))]
+    first, second = cell(0, 0, 0), cell(0, 0, 1)
+    records = ([(7, text(DARTS)), (1, text('0.1.0') + text('n1') + struct.pack('<Qdi', 1, 4, 1)),
+                proposed(0, 3, first, 0, 0), proposed(1, 3, first, 1, 0)] + over(0, first) +
+               over(1, second) + [proposed(2, 4, second, 2, -1)] + over(2) +
+               [proposed(3, 0, second)])
+    for who in (0, 1):
+        put('run', 'relaxed-%d' % who, bytes([who]) + b''.join(framed(*r) for r in records))
+    bad = records[:4] + over(0, cell(0, 0, 9)) + over(1)
+    put('run', 'relaxed-bad', b'\0' + b''.join(framed(*r) for r in bad))
+
+
 def snapshots():
     with open(os.path.join(RUN, 'snapshot.h5'), 'rb') as file:
         data = file.read()
@@ -190,7 +247,7 @@ def snapshots():
 
 def digests():
     def trial(state, arm=0, kernels=0, same_as=0, flight=b''):
-        return (struct.pack('<BBBIdddQQ', state, arm, kernels, same_as, .5, 2, 1.7e9,
+        return (struct.pack('<BBBBIdddQQ', state, arm, kernels, 0, same_as, .5, 2, 1.7e9,
                             state, 7) + flight)
     head = (struct.pack('<QQ', 16, 1) + text('task: {data: {format: generated}}\n') +
             struct.pack('<6dQ', 1, 2, 3, 4, 5, 6, 7))
@@ -200,10 +257,13 @@ def digests():
     running = struct.pack('<HiiId', 1, 2, 0, 3, 2.5)
     trials = [trial(3, 0, 1), trial(5, 0, 0, 1), trial(4, 1), trial(1, flight=running),
               trial(2, 0, 0, 4, running), trial(0, 1, flight=running)]
+    score = (struct.pack('<BBBBIdddQQQi', 3, 0, 0, 4, 0, .5, 2, 1.7e9, 6, 7, 40, -1) +
+             struct.pack('<HH3H', 2, 3, 0, 0, 1))
+    trials.append(score)
     content = head + scalars + kernels + struct.pack('<Q', len(trials)) + b''.join(trials)
     put('digest', 'all', b'\1' + content)
     put('digest', 'none', b'\1' + head + struct.pack('<IIQ', 0, 0, 0))
-    put('digest', 'raw', b'\0ARCHWAYD' + struct.pack('<IIQQ', 2, 0, 0, 0) + content)
+    put('digest', 'raw', b'\0ARCHWAYD' + struct.pack('<IIQQ', 4, 0, 0, 0) + content)
 
 
 def idx(*dims, content=b''):
@@ -299,6 +359,7 @@ trainer_lines()
 trainer_orders()
 checkpoints()
 journals()
+relaxed_runs()
 snapshots()
 digests()
 data_files()
