@@ -8,7 +8,7 @@
 # Rules: common includes common; proto also proto; worker and master also themselves, but
 # never each other, except master/main.c, which composes. mpi.h stands in proto/wire_mpi.c
 # alone, BLAS headers below common/nn, hdf5.h in master/store*.c and in its private headers
-# master/store_*.h, which nobody else includes, and in worker/pool_file.c. Project headers are included by their full
+# master/store_*.h, which nobody else includes, and in worker/step_files.c. Project headers are included by their full
 # path in quotes.
 set -u
 
@@ -32,8 +32,8 @@ check() {
             else if (name ~ /(^|\/)hdf5(_hl)?\.h$|(^|\/)H5[A-Za-z]*public\.h$/ &&
                      FILENAME !~ /^master\/store(_[a-z_0-9]+)?\.c$/ &&
                      FILENAME !~ /^master\/store_[a-z_0-9]+\.h$/ &&
-                     FILENAME != "worker/pool_file.c")
-                wrong = "hdf5.h belongs to master/store*.c and worker/pool_file.c"
+                     FILENAME != "worker/step_files.c")
+                wrong = "hdf5.h belongs to master/store*.c and worker/step_files.c"
             else if (name ~ /^master\/store_/ && FILENAME !~ /^master\/store[._]/)
                 wrong = "a private header of master/store.c"
             else if (name ~ /(^|\/)(cblas|f77blas|lapacke|openblas_config)[a-z_0-9]*\.h$/ &&
@@ -118,7 +118,7 @@ self_test() {
     rm "$folder/common/b.c"
     allow master/main.c '"worker/agent.h"'
     allow master/store_read.c '<hdf5.h>'
-    allow worker/pool_file.c '<hdf5.h>'
+    allow worker/step_files.c '<hdf5.h>'
     allow master/store_table.h '<hdf5.h>'
     allow master/store.c '"master/store_table.h"'
     allow proto/wire_mpi.c '<mpi.h>'
