@@ -126,13 +126,15 @@ static int cancel_flight(struct dispatcher *d, struct dispatcher_slot *s, int in
     return cancel(d, rank, &f, err);
 }
 
+/* All of them: an attempt that was doubted may be back where a later one waits. */
 static int cancel_in_slot(struct dispatcher *d, struct dispatcher_slot *s, uint64_t trial,
                           struct error *err)
 {
-    for (int i = 0; i < s->count; i++)
+    int status = 0;
+    for (int i = s->count; i-- > 0 && status == 0;)
         if (s->flights[i].trial == trial && !s->flights[i].again)
-            return cancel_flight(d, s, i, err);
-    return 0;
+            status = cancel_flight(d, s, i, err);
+    return status;
 }
 
 int dispatcher_cancel_others(struct dispatcher *d, uint64_t trial, struct error *err)

@@ -453,8 +453,9 @@ static struct message_task last_task(uint64_t trial, int *ret_rank)
 }
 
 /* Two ranks of one slot each; rank 2 falls silent with its trial, which is handed to rank
- * 1 when that has finished its own. The two tasks of the trial. */
-static void fall_silent(struct message_task *ret_old, struct message_task *ret_new)
+ * 1 when that has finished its own, in so many seconds. The two tasks of the trial. */
+static void fall_silent_after(double seconds, struct message_task *ret_old,
+                              struct message_task *ret_new)
 {
     int rank;
     config.run.silent_after = 4;
@@ -463,7 +464,7 @@ static void fall_silent(struct message_task *ret_old, struct message_task *ret_n
     ck_assert_int_eq(hand_out(2), 2);
     int mine = fake.task_ranks[0] == 1 ? 0 : 1;
     *ret_old = fake.tasks[1 - mine];
-    say_result(1, &fake.tasks[mine], FAILURE_NONE, 2, 0.5F);
+    say_result(1, &fake.tasks[mine], FAILURE_NONE, seconds, 0.5F);
     pass(2.9);
     ck_assert_int_eq(notified[DISPATCHER_RANK_SILENT], 0);
     pass(1.5);
@@ -473,6 +474,11 @@ static void fall_silent(struct message_task *ret_old, struct message_task *ret_n
     *ret_new = last_task(ret_old->trial, &rank);
     ck_assert_int_eq(rank, 1);
     ck_assert_int_eq(ret_new->attempt, 2);
+}
+
+static void fall_silent(struct message_task *ret_old, struct message_task *ret_new)
+{
+    fall_silent_after(2, ret_old, ret_new);
 }
 
 START_TEST(the_doubted_may_come_first)
@@ -589,6 +595,34 @@ START_TEST(a_trial_may_be_doubted_twice)
     ck_assert_double_eq(engine_rig_trial(&rig, old.trial)->val_accuracy, 0.25);
     ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 0);
     ck_assert_int_eq(notified[DISPATCHER_FINISHED], 2);
+    finish();
+}
+END_TEST
+
+/* The first one is back, and the third waits behind it, when the second brings a result.
+ */
+START_TEST(two_attempts_of_a_trial_may_share_a_slot)
+{
+    struct message_task old, new, third;
+    int rank;
+    fall_silent_after(0.01, &old, &new);
+    for (int i = 0; i < 5; i++) {
+        now += 1.3;
+        say(2, MESSAGE_HEARTBEAT);
+        step_well();
+    }
+    ck_assert_int_eq(notified[DISPATCHER_RANK_SILENT], 2);
+    ck_assert_int_eq(hand_out(0), 1);
+    third = last_task(old.trial, &rank);
+    ck_assert(rank == 2 && third.attempt == 3);
+    say_result(1, &new, FAILURE_NONE, 1, 0.25F);
+    step_well();
+    ck_assert_int_eq(fake.sent[2][MESSAGE_CANCEL], 2);
+    ck_assert_int_eq(dispatcher_count(dispatcher).in_flight, 0);
+    say_result(2, &old, FAILURE_NONE, 1, 0.75F);
+    say_result(2, &third, FAILURE_NONE, 1, 0.75F);
+    step_well();
+    ck_assert_double_eq(engine_rig_trial(&rig, old.trial)->val_accuracy, 0.25);
     finish();
 }
 END_TEST
@@ -972,6 +1006,7 @@ int main(void)
                                   both_may_run_for_a_while,
                                   the_doubted_may_never_come_back,
                                   a_trial_may_be_doubted_twice,
+                                  two_attempts_of_a_trial_may_share_a_slot,
                                   a_retry_goes_elsewhere,
                                   a_retry_does_not_wait_for_ever,
                                   a_node_that_fails_alone_is_quarantined,
