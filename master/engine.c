@@ -313,16 +313,19 @@ int engine_start(struct engine *e, uint64_t id, int worker, int slot, double now
 
 /* A step of the shared weights has a loss, and no reward; one of a relaxed cell leads to
  * a cell of the space. */
-static void engine_judge_step(const struct trial *t, struct record_finished *r)
+static void engine_judge_step(const struct engine *e, const struct trial *t,
+                              struct record_finished *r)
 {
     const struct ledger_result *result = &r->result;
     if (result->epoch_count == 0 ||
         !isfinite(result->epochs[result->epoch_count - 1].train_loss)) {
         r->result.failure = FAILURE_NAN;
         r->result.reason = "the loss of the step is not a finite number";
-    } else if (t->kind == TRIAL_RELAX && !result->derived) {
+    } else if (t->kind == TRIAL_RELAX &&
+               (!result->derived ||
+                space_validate(e->space, result->derived, NULL) != 0)) {
         r->result.failure = FAILURE_PROTOCOL;
-        r->result.reason = "the trainer did not say to which cell the step leads";
+        r->result.reason = "the trainer did not say to which cell of the space it led";
     }
 }
 
@@ -333,7 +336,7 @@ static void engine_judge(const struct engine *e, const struct trial *t,
     if (r->result.failure != FAILURE_NONE)
         return;
     if (trial_kind_is_step(t->kind)) {
-        engine_judge_step(t, r);
+        engine_judge_step(e, t, r);
         return;
     }
     r->result.val_accuracy =

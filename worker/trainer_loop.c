@@ -234,6 +234,8 @@ static int run_task(struct trainer_loop *loop, const struct trainer_trial_setup 
     if (kind != TRIAL_TRAIN_CHILD)
         return loop->shared ? trainer_shared_run(loop->shared, setup, err)
                             : refuse(setup, "shared weights", err);
+    if (loop->relaxed)
+        trainer_relaxed_rest(loop->relaxed);
     if (loop->corpus)
         return trainer_language_run(setup, corpus_of(loop->corpus), ret_epochs, err);
     return trainer_trial_run(setup, ret_epochs, err);

@@ -57,13 +57,21 @@ static void save(struct trainer_relaxed *r)
         r->saved = r->pool.step;
 }
 
+void trainer_relaxed_rest(struct trainer_relaxed *r)
+{
+    if (!r->made)
+        return;
+    save(r);
+    relaxed_pool_fini(&r->pool);
+    r->made = false;
+    r->saved = 0;
+}
+
 void trainer_relaxed_free(struct trainer_relaxed *r)
 {
     if (!r)
         return;
-    if (r->made)
-        save(r);
-    relaxed_pool_fini(&r->pool);
+    trainer_relaxed_rest(r);
     free(r->folder);
     free(r);
 }

@@ -16,6 +16,9 @@ int trainer_relaxed_new(const struct config *config, const struct corpus *corpus
                         struct error *err);
 /* Keeps what has been trained since the last state. */
 void trainer_relaxed_free(struct trainer_relaxed *r); /* NULL is allowed */
+/* Give its memory back until it is asked again: a child network is next. What was trained
+ * since the last state is kept. */
+void trainer_relaxed_rest(struct trainer_relaxed *r);
 /* As trainer_trial_run. */
 int trainer_relaxed_run(struct trainer_relaxed *r,
                         const struct trainer_trial_setup *setup, struct error *err);

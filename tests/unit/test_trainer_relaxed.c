@@ -177,6 +177,36 @@ START_TEST(the_last_steps_are_kept_at_the_end)
 }
 END_TEST
 
+/* Which also gives the memory back that the child may need. */
+START_TEST(a_child_in_between_changes_nothing)
+{
+    struct talk t;
+    struct config c = darts("search.shared.order=1");
+    float losses[20] = {0}, through[20] = {0};
+    char folder[600];
+    struct trial_epoch curve[1];
+    c.trainer.builtin.epochs = 1;
+    snprintf(folder, sizeof folder, "%s", temp_folder_file(&pool, "calm"));
+    greet(&t, &c, folder);
+    train(&t, 0, 6, losses);
+    ck_assert_int_eq(talk_end(&t, ""), 0);
+    snprintf(folder, sizeof folder, "%s", temp_folder_file(&pool, "between"));
+    greet(&t, &c, folder);
+    train(&t, 0, 3, through);
+    char *line = trainer_encode_task(&(struct trainer_task){
+        .trial = 8,
+        .attempt = 1,
+        .architecture = "{\"nodes\":[{\"activation\":\"tanh\",\"previous\":-1}]}"});
+    talk_say(&t, line);
+    free(line);
+    ck_assert_int_eq(talk_hear_curve(&t, 8, curve, 1), 1);
+    ck_assert(isfinite(curve[0].val_loss));
+    train(&t, 3, 6, through);
+    ck_assert_mem_eq(through, losses, 12 * sizeof *losses);
+    ck_assert_int_eq(talk_end(&t, ""), 0);
+}
+END_TEST
+
 /* One without a place for states trains on, and says so. */
 START_TEST(a_folder_that_cannot_be_written_is_no_end)
 {
@@ -198,6 +228,7 @@ int main(void)
     tcase_add_test(tc, what_makes_no_sense_is_refused);
     tcase_add_test(tc, steps_are_made_in_their_order_alone);
     tcase_add_test(tc, the_last_steps_are_kept_at_the_end);
+    tcase_add_test(tc, a_child_in_between_changes_nothing);
     tcase_add_test(tc, a_folder_that_cannot_be_written_is_no_end);
     suite_add_tcase(suite, tc);
     temp_folder_init(&pool);
