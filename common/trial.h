@@ -83,7 +83,9 @@ struct trial {
     struct trial_shared shared;        /* zeros of TRAIN_CHILD */
     struct architecture *architecture; /* owned by the trial's holder; may be packed */
     struct architecture_hash hash;
-    double log_probability; /* of the proposal under its policy; NAN when not meaningful */
+    double log_probability; /* of the proposal under its policy; of a RELAX step that is
+                               DONE: how far alpha has settled on its cell
+                               (relaxed_settled); NAN when not meaningful */
     /* results */
     double val_accuracy, reward; /* NAN until told; val_accuracy is the reduced metric */
     double seconds;              /* training time of the last attempt */

@@ -209,6 +209,7 @@ void dispatcher_read_derived(const struct dispatcher *d, const struct message_re
     json_t *json = json_loads(m->architecture, 0, NULL);
     if (space_from_json(engine_space(d->setup.engine), json, room, why) == 0) {
         r->derived = room;
+        r->log_probability = m->log_probability;
     } else {
         r->failure = FAILURE_PROTOCOL;
         r->reason = why->text;

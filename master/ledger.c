@@ -366,6 +366,7 @@ static int replace_architecture(struct ledger *l, uint64_t id,
     architecture_copy(r->derived, a);
     n->trial.architecture = a;
     n->trial.hash = r->derived_hash;
+    n->trial.log_probability = r->log_probability;
     return 0;
 }
 

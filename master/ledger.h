@@ -82,6 +82,7 @@ struct ledger_result {
      * architecture when that is DONE; copied; NULL: none. */
     const struct architecture *derived;
     struct architecture_hash derived_hash;
+    double log_probability; /* of it, likewise */
 };
 /* RUNNING -> QUEUED in front, keeping failure, seconds and reason of the attempt. */
 int ledger_attempt_failed(struct ledger *l, uint64_t id, const struct ledger_result *r,

@@ -194,8 +194,10 @@ void record_encode_finished(const struct record_finished *r, struct bytes *out)
     for (uint32_t i = 0; i < result->epoch_count; i++)
         encode_epoch(&result->epochs[i], out);
     bytes_put_string(out, result->kernels);
-    if (result->derived)
-        architecture_encode(result->derived, out);
+    if (!result->derived)
+        return;
+    architecture_encode(result->derived, out);
+    bytes_put_f64(out, result->log_probability);
 }
 
 static void finished_fields(struct bytes_reader *in, struct record_finished *r)
@@ -240,6 +242,7 @@ static int finished_derived(struct bytes_reader *in, struct ledger_result *resul
     if (bytes_left(in) == 0)
         return 0;
     architecture_decode(in, &derived);
+    result->log_probability = bytes_get_f64(in);
     int status = decode_end(in, "finished", err);
     if (status == 0 && !(result->derived = architecture_pack(&derived)))
         status = error_set(err, ERROR_SYSTEM, "journal: out of memory");

@@ -146,6 +146,8 @@ static void put_kind(json_t *o, const struct trial *t)
         return;
     json_object_set_new(o, "step", json_integer((json_int_t)t->shared.step));
     json_object_set_new(o, "part", json_integer(t->shared.part));
+    if (t->kind == TRIAL_RELAX)
+        json_object_set_new(o, "settled", real_or_null(t->log_probability));
 }
 
 json_t *summary_trial_json(const struct space *space, const struct trial *t)

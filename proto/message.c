@@ -152,6 +152,7 @@ static void put_result(struct bytes *out, const struct message_result *r)
     put_cut_text(out, r->reason, TRIAL_REASON - 1);
     put_text(out, r->kernels, sizeof r->kernels - 1);
     put_text(out, r->architecture, MESSAGE_MAX_JSON);
+    bytes_put_f64(out, r->log_probability);
 }
 
 static void put_checkpoint(struct bytes *out, const struct message_checkpoint *c)

@@ -113,6 +113,7 @@ struct message_result {
     char kernels[TRIAL_KERNELS]; /* that trained; "": the trainer did not say */
     char *architecture; /* of a RELAX step: the cell behind it, JSON; owned after decode;
                            "" when there is none */
+    double log_probability; /* of that; NAN when not said */
 };
 
 struct message_checkpoint {

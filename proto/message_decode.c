@@ -214,6 +214,7 @@ static void get_result(struct decoder *d, struct message_result *r)
     r->reason = get_text_dup(d, "reason", TRIAL_REASON - 1);
     get_text(d, "kernels", r->kernels, sizeof r->kernels);
     r->architecture = get_text_dup(d, "architecture", MESSAGE_MAX_JSON);
+    r->log_probability = bytes_get_f64(&d->in);
 }
 
 static void get_checkpoint(struct decoder *d, struct message_checkpoint *c)

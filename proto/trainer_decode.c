@@ -33,13 +33,15 @@ enum field {
     FIELD_STEP,
     FIELD_PART,
     FIELD_ARCHITECTURE,
+    FIELD_LOG_PROBABILITY,
     FIELD_COUNT
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    "type",    "protocol",    "name",    "version", "queue",        "trial", "attempt",
-    "epoch",   "metrics",     "seconds", "status",  "params",       "flops", "reason",
-    "kernels", "checkpoints", "step",    "part",    "architecture",
+    "type",        "protocol", "name",  "version",      "queue",
+    "trial",       "attempt",  "epoch", "metrics",      "seconds",
+    "status",      "params",   "flops", "reason",       "kernels",
+    "checkpoints", "step",     "part",  "architecture", "log_probability",
 };
 
 enum { QUEUE_MAX = 1024, EXCERPT = 60 };
@@ -175,20 +177,30 @@ static int get_integer(const struct line *l, enum field field, int64_t low, int6
     return 0;
 }
 
-/* A number that is never negative; absent is NAN, so is null. */
-static int get_amount(const struct line *l, enum field field, double *ret)
+/* Absent is NAN, so is null. */
+static int get_number(const struct line *l, enum field field, double *ret)
 {
     double v = NAN;
     if (l->values[field]) {
         struct json_scan s = at_value(l, l->values[field]), before = s;
         if (!json_scan_number(&s, &v))
             return fail_kind(l, field_names[field], before, "a number");
-        if (v < 0)
-            return error_set(l->err, ERROR_PEER, "%s: \"%s\" is %g, allowed is 0 and more",
-                             l->type, field_names[field], v);
     }
     *ret = v;
     return 0;
+}
+
+/* A number that is never negative. */
+static int get_amount(const struct line *l, enum field field, double *ret)
+{
+    double v = NAN;
+    int rc = get_number(l, field, &v);
+    if (rc == 0 && v < 0)
+        return error_set(l->err, ERROR_PEER, "%s: \"%s\" is %g, allowed is 0 and more",
+                         l->type, field_names[field], v);
+    if (rc == 0)
+        *ret = v;
+    return rc;
 }
 
 static int get_trial(const struct line *l, struct trainer_line *ret)
@@ -343,6 +355,8 @@ static int get_result(const struct line *l, const char *metric, struct trainer_l
         rc = get_amount(l, FIELD_FLOPS, &ret->flops);
     if (rc == 0)
         rc = get_architecture(l, ret);
+    if (rc == 0)
+        rc = get_number(l, FIELD_LOG_PROBABILITY, &ret->log_probability);
     return rc;
 }
 
@@ -438,7 +452,7 @@ static void line_init(struct trainer_line *t)
     t->at = (struct trial_shared){0};
     t->values = (struct trial_epoch){NAN, NAN, NAN, NAN, NAN, NAN};
     t->has_metrics = t->failed = t->not_finite = t->checkpoints = t->checkpoint = 0;
-    t->seconds = t->params = t->flops = NAN;
+    t->seconds = t->params = t->flops = t->log_probability = NAN;
     t->architecture = NULL;
     t->architecture_size = 0;
 }

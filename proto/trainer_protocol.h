@@ -37,7 +37,8 @@
  *     {"type":"result","trial":ID,"attempt":N,"status":"ok","metrics":{...},
  *      "params":N,"flops":N,"seconds":S}
  *         of a relax step with "architecture":{...}, as in a task: the cell that the
- *         relaxed one stands for now
+ *         relaxed one stands for now; and "log_probability":N, how far it has settled on
+ *         it (0: altogether)
  *     {"type":"result","trial":ID,"attempt":N,"status":"failed","reason":TEXT}
  *     {"type":"checkpoint","trial":ID,"attempt":N,"status":"saved","epoch":E,"seconds":S}
  *         status is "saved" (and goes on training), "suspended" (saved as the agent
@@ -100,6 +101,7 @@ struct trainer_line {
     const char *architecture;      /* result: its text in the line, not ended by a 0; NULL
                                       when absent */
     size_t architecture_size;
+    double log_probability;        /* result; NAN when absent */
     char reason[TRIAL_REASON];     /* result, failed; checkpoint, refused */
 };
 

@@ -75,11 +75,11 @@ void trainer_side_encode_result(uint64_t trial, int attempt,
                                 const struct trial_epoch *values, double seconds,
                                 double params, double flops, struct bytes *out);
 /* A result with the cell that a relax step leads to, "architecture": a JSON object in one
- * line. */
+ * line, and how far alpha has settled on it. */
 void trainer_side_encode_derived(uint64_t trial, int attempt,
                                  const struct trial_epoch *values, double seconds,
                                  double params, double flops, const char *architecture,
-                                 struct bytes *out);
+                                 double log_probability, struct bytes *out);
 void trainer_side_encode_failure(uint64_t trial, int attempt, const char *reason,
                                  struct bytes *out);
 

@@ -99,11 +99,12 @@ void trainer_side_encode_result(uint64_t trial, int attempt,
 void trainer_side_encode_derived(uint64_t trial, int attempt,
                                  const struct trial_epoch *values, double seconds,
                                  double params, double flops, const char *architecture,
-                                 struct bytes *out)
+                                 double log_probability, struct bytes *out)
 {
     put_result(out, trial, attempt, values, seconds, params, flops);
     json_put_raw(out, ",\"architecture\":");
     json_put_raw(out, architecture);
+    put_field(out, ",\"log_probability\":", log_probability);
     json_put_raw(out, "}\n");
 }
 

@@ -126,6 +126,7 @@ static bool keep_derived(struct slot_task *t, const struct trainer_line *line)
     if (t->task.kind != TRIAL_RELAX || !line->architecture ||
         line->architecture_size > MESSAGE_MAX_JSON)
         return true; /* what is missing the master will miss */
+    t->log_probability = line->log_probability;
     t->derived = strndup(line->architecture, line->architecture_size);
     return t->derived != NULL;
 }

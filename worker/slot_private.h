@@ -29,6 +29,7 @@ struct slot_task {
     struct trial_epoch *epochs; /* owned */
     uint32_t epoch_count, epoch_capacity;
     char *derived; /* owned; JSON of the cell that a relax step led to, or NULL */
+    double log_probability; /* of it */
 };
 
 struct slot {

@@ -226,7 +226,8 @@ void slot_tasks_tell(struct slot *s, int failure, double seconds, double params,
                                     .epoch_count = t->epoch_count,
                                     .epochs = t->epochs,
                                     .reason = (char *)reason,
-                                    .architecture = t->derived};
+                                    .architecture = t->derived,
+                                    .log_probability = t->log_probability};
     memcpy(result.kernels, s->kernels, sizeof result.kernels);
     s->settings->sink.result(s->settings->sink.context, &result);
 }

@@ -133,8 +133,10 @@ static void train(struct trainer_relaxed *r, struct trial_epoch *ret)
 
 /* --- answers ------------------------------------------------------------------------ */
 
-/* The cell that alpha stands for, as the space writes it. Caller frees. */
-static int derive(const struct trainer_relaxed *r, char **ret, struct error *err)
+/* The cell that alpha stands for, as the space writes it (caller frees), and how far it
+ * has settled on it. */
+static int derive(const struct trainer_relaxed *r, char **ret, double *ret_settled,
+                  struct error *err)
 {
     static const int activations[] = {[RECURRENT_TANH] = RNN_TANH,
                                       [RECURRENT_RELU] = RNN_RELU,
@@ -151,6 +153,7 @@ static int derive(const struct trainer_relaxed *r, char **ret, struct error *err
                                   .previous = j > 0 ? cell.previous[j] : RNN_DAG_INPUT};
     json_t *json =
         json_pack("{s:s, s:o}", "space", "rnn-dag", "nodes", rnn_dag_to_json(&dag));
+    *ret_settled = relaxed_settled(r->pool.alpha, &cell);
     *ret = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     return *ret ? 0 : error_set(err, ERROR_SYSTEM, "no memory for a derived cell");
@@ -172,7 +175,7 @@ static int report(const struct trainer_relaxed *r,
 {
     const struct trainer_order *order = setup->order;
     struct bytes *out = &setup->output->lines;
-    double params, flops;
+    double params, flops, settled = NAN;
     char *cell = NULL;
     cost_of(r, &params, &flops);
     if (order->kind != TRIAL_RELAX) {
@@ -180,10 +183,10 @@ static int report(const struct trainer_relaxed *r,
                                    params, flops, out);
         return 0;
     }
-    int status = derive(r, &cell, err);
+    int status = derive(r, &cell, &settled, err);
     if (status == 0)
         trainer_side_encode_derived(order->trial, order->attempt, values, values->seconds,
-                                    params, flops, cell, out);
+                                    params, flops, cell, settled, out);
     free(cell);
     return status;
 }

@@ -107,5 +107,10 @@ void relaxed_clear(const struct relaxed *r, float *vector);
  * for a number of nodes out of bounds or an alpha that is no number. */
 int relaxed_derive(const float *alpha, int nodes, struct recurrent_cell *ret,
                    struct error *err);
+/* How far alpha has settled on a cell of N + 1 nodes: the sum over j > 0 of the logarithm
+ * of the share that node j's operation has on its edge among those other than none, which
+ * is no choice of a cell, however much of the mixture it takes. N log(1/4) while all are
+ * equal, 0 when all of it is the cell's. */
+double relaxed_settled(const float *alpha, const struct recurrent_cell *cell);
 
 #endif

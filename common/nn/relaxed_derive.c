@@ -6,19 +6,25 @@
 
 #include <math.h>
 
+/* Among the operations from `first` on. */
+static double log_share(const float *alpha, int operation, int first)
+{
+    double sum = 0, top = (double)alpha[first];
+    for (int o = first + 1; o < RELAXED_OPERATIONS; o++)
+        top = fmax(top, (double)alpha[o]);
+    for (int o = first; o < RELAXED_OPERATIONS; o++)
+        sum += exp((double)alpha[o] - top);
+    return (double)alpha[operation] - top - log(sum);
+}
+
 /* log of the largest share other than none's, and whose it is. */
 static double strongest(const float *alpha, enum relaxed_operation *ret)
 {
-    double sum = 0, top = (double)alpha[RELAXED_NONE];
     int best = RELAXED_TANH;
-    for (int o = RELAXED_TANH; o < RELAXED_OPERATIONS; o++) {
-        top = fmax(top, (double)alpha[o]);
+    for (int o = RELAXED_TANH; o < RELAXED_OPERATIONS; o++)
         best = alpha[o] > alpha[best] ? o : best;
-    }
-    for (int o = 0; o < RELAXED_OPERATIONS; o++)
-        sum += exp((double)alpha[o] - top);
     *ret = (enum relaxed_operation)best;
-    return (double)alpha[best] - top - log(sum);
+    return log_share(alpha, best, RELAXED_NONE);
 }
 
 static void derive_node(const float *alpha, int j, struct recurrent_cell *cell)
@@ -50,4 +56,17 @@ int relaxed_derive(const float *alpha, int nodes, struct recurrent_cell *ret,
         derive_node(alpha, j, &cell);
     *ret = cell;
     return 0;
+}
+
+double relaxed_settled(const float *alpha, const struct recurrent_cell *cell)
+{
+    double sum = 0;
+    for (int j = 1; j < cell->nodes; j++) {
+        const float *edge =
+            alpha + relaxed_edge(cell->previous[j], j) * RELAXED_OPERATIONS;
+        for (int o = RELAXED_TANH; o < RELAXED_OPERATIONS; o++)
+            if (relaxed_activation((enum relaxed_operation)o) == cell->activation[j])
+                sum += log_share(edge, o, RELAXED_TANH);
+    }
+    return sum;
 }

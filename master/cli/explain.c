@@ -125,7 +125,7 @@ static void append_origin(const struct explain *x, const struct trial *t,
         text_append(out, "drawn at random, to compare the search with");
     else
         text_append(out, "the strategy had learned from %u updates", t->policy_version);
-    if (isfinite(t->log_probability))
+    if (isfinite(t->log_probability) && t->kind != TRIAL_RELAX)
         text_append(out, ", log-probability %.4g", t->log_probability);
     text_append(out, "\n  %-6s  %s\n", space_units(engine_space(x->engine)), layers);
 }
@@ -194,10 +194,11 @@ static void append_done(const struct explain *x, const struct trial *t, struct t
                     "loss %.4f of step %llu of the shared weights, architecture %d\n",
                     loss, step, t->shared.part);
     else if (t->kind == TRIAL_RELAX)
-        text_append(out,
-                    "loss %.4f of step %llu of the relaxed cell, which stood for this "
-                    "architecture then\n",
-                    loss, step);
+        text_append(
+            out,
+            "loss %.4f of step %llu of the relaxed cell, which stood for this "
+            "architecture then,\n  its operations with shares of log-probability %.4f\n",
+            loss, step, t->log_probability);
     else
         text_append(out, "%s %.4f, reward %.4g\n",
                     engine_config(x->engine)->reward.metric, t->val_accuracy, t->reward);

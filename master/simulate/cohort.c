@@ -228,6 +228,7 @@ static void post_result(struct cohort *c, int rank)
     for (int i = 0; i < epochs && !failed; i++)
         c->curve[i].val_accuracy = step ? NAN : accuracy_at(c, o, i + 1);
     c->curve[0].train_loss = step ? 1 - o->accuracy : NAN;
+    m.result.log_probability = NAN;
     if (o->kind == TRIAL_RELAX)
         m.result.architecture =
             sim_pool_derive(c->space, c->setup.config->seed, o->shared.step);

@@ -54,6 +54,11 @@ class Darts(shared.Shared):
         """Perplexity of the mixture after every epoch."""
         return [t['metric'] for t in self.trials(run) if t['kind'] == 'eval_relax']
 
+    def settled(self, run):
+        """Of every step, how far the mixture had settled on that cell."""
+        return [t['settled'] for t in json.loads(self.archway(
+            'trials', run, '--format', 'json')[0]) if t['kind'] == 'relax']
+
     def check_children(self, run):
         """The last cell with three seeds, beside as many random ones."""
         last = self.cells(run)[-1]
@@ -84,6 +89,9 @@ class Darts(shared.Shared):
                 self.assertLess(scores[-1], scores[0])
                 self.assertLess(scores[-1], math.exp(language.ENTROPY) * 1.6)
                 self.assertGreater(len(set(map(json.dumps, self.cells(name)))), 1)
+                settled = self.settled(name)
+                self.assertAlmostEqual(settled[0], -4 * math.log(4), delta=0.1)
+                self.assertGreater(settled[-1], settled[0] + 0.3)
                 self.check_children(name)
                 self.assert_replays(name)
 

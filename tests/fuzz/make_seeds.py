@@ -48,9 +48,10 @@ def messages():
             text('{"layers": []}') + text('{}'))
     progress = struct.pack('<QiiI', 3, 1, 0, 2) + epoch(1, .5, 1, .5, .1, 2)
     result = (struct.pack('<QiiBdddI', 3, 1, 0, 0, 2.5, 1e3, 1e6, 2) +
-              epoch(1, .5, 1, .5, .1, 2) * 2 + text('') + text('avx2') + text(CELL))
+              epoch(1, .5, 1, .5, .1, 2) * 2 + text('') + text('avx2') + text(CELL) +
+              struct.pack('<d', -2.5))
     failure = (struct.pack('<QiiBdddI', 3, 1, 0, 2, 2.5, 1e3, 1e6, 0) +
-               text('killed by signal 9') + text('') + text(''))
+               text('killed by signal 9') + text('') + text('') + struct.pack('<d', float('nan')))
     all_of = [(1, hello), (2, welcome), (3, b''), (4, task), (5, struct.pack('<Qi', 3, 1)),
               (6, progress), (7, result), (7, failure), (8, struct.pack('<ii', 1, 2)),
               (9, b'\1'), (10, text('no trainer')), (11, b''),
@@ -210,6 +211,9 @@ def relaxed_runs():
     def cell(*tokens):
         return struct.pack('<HH%dH' % len(tokens), 2, len(tokens), *tokens)
 
+    def settled(*tokens):
+        return cell(*tokens) + struct.pack('<d', -2.5)
+
     def proposed(trial, kind, shown, *shared):
         return (2, struct.pack('<QBBBQQIqQQdd', trial, kind, 0, 0, trial, 9, 0, -1, 1, 2,
                                float('nan'), 5) + shown +
@@ -222,12 +226,12 @@ def relaxed_runs():
                 (6, struct.pack('<Q', trial))]
     first, second = cell(0, 0, 0), cell(0, 0, 1)
     records = ([(7, text(DARTS)), (1, text('0.1.0') + text('n1') + struct.pack('<Qdi', 1, 4, 1)),
-                proposed(0, 3, first, 0, 0), proposed(1, 3, first, 1, 0)] + over(0, first) +
-               over(1, second) + [proposed(2, 4, second, 2, -1)] + over(2) +
+                proposed(0, 3, first, 0, 0), proposed(1, 3, first, 1, 0)] + over(0, settled(0, 0, 0)) +
+               over(1, settled(0, 0, 1)) + [proposed(2, 4, second, 2, -1)] + over(2) +
                [proposed(3, 0, second)])
     for who in (0, 1):
         put('run', 'relaxed-%d' % who, bytes([who]) + b''.join(framed(*r) for r in records))
-    bad = records[:4] + over(0, cell(0, 0, 9)) + over(1)
+    bad = records[:4] + over(0, settled(0, 0, 9)) + over(1)
     put('run', 'relaxed-bad', b'\0' + b''.join(framed(*r) for r in bad))
 
 

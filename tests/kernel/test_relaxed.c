@@ -346,6 +346,23 @@ START_TEST(the_strongest_shares_are_derived)
 }
 END_TEST
 
+START_TEST(settling_is_the_shares_of_the_cell)
+{
+    float alpha[6][RELAXED_OPERATIONS] = {{0}};
+    struct recurrent_cell cell;
+    ck_assert_int_eq(relaxed_derive(alpha[0], 3, &cell, NULL), 0);
+    ck_assert_double_eq_tol(relaxed_settled(alpha[0], &cell), -3 * log(4), 1e-12);
+    alpha[4][RELAXED_SIGMOID] = 2; /* 1 -> 3 */
+    ck_assert_int_eq(relaxed_derive(alpha[0], 3, &cell, NULL), 0);
+    ck_assert_double_eq_tol(relaxed_settled(alpha[0], &cell),
+                            -2 * log(4) + 2 - log(3 + exp(2)), 1e-12);
+    for (int e = 0; e < 6; e++)
+        alpha[e][RELAXED_NONE] = 2 * (alpha[e][RELAXED_RELU] = 1e4f);
+    ck_assert_int_eq(relaxed_derive(alpha[0], 3, &cell, NULL), 0);
+    ck_assert_double_eq(relaxed_settled(alpha[0], &cell), 0);
+}
+END_TEST
+
 START_TEST(descent_takes_all_parameters)
 {
     struct recurrent_descent d = {.lr = 0.5, .clip = 0.25, .decay = 0.01};
@@ -381,6 +398,7 @@ int main(int argc, char **argv)
                                   threads_change_no_bit,
                                   certain_alphas_are_the_derived_cell,
                                   the_strongest_shares_are_derived,
+                                  settling_is_the_shares_of_the_cell,
                                   descent_takes_all_parameters,
                                   NULL};
     rig_seed(argc > 1 ? strtoull(argv[1], NULL, 10) : 0);

@@ -91,7 +91,8 @@ START_TEST(a_step_takes_the_cell_that_it_led_to)
 {
     struct ledger *l = make_ledger();
     struct architecture cell = {.depth = 1, .count = 2, .tokens = {5, 6}};
-    struct ledger_result r = {.derived = &cell, .derived_hash = {9, ~9ULL}};
+    struct ledger_result r = {
+        .derived = &cell, .derived_hash = {9, ~9ULL}, .log_probability = -2.5};
     for (int i = 0; i < 3; i++) {
         struct trial t = make_trial(ledger_count(l), 0, TRIAL_QUEUED, 1);
         t.kind = i < 2 ? TRIAL_RELAX : TRIAL_TRAIN_CHILD;
@@ -105,6 +106,7 @@ START_TEST(a_step_takes_the_cell_that_it_led_to)
         const struct trial *t = ledger_trial(l, id);
         ck_assert(architecture_equal(t->architecture, &cell));
         ck_assert(architecture_hash_equal(t->hash, r.derived_hash));
+        ck_assert_double_eq(t->log_probability, -2.5);
         ck_assert_ptr_null(ledger_find(l, ARM_SEARCH, r.derived_hash));
     }
     ck_assert_uint_eq(ledger_find(l, ARM_SEARCH, one)->id, 2);

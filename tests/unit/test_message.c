@@ -50,7 +50,8 @@ static struct message example(int type)
     case MESSAGE_RESULT:
         m.result = (struct message_result){
             12,  1, 5,      FAILURE_TRAINER,         2.5,    1e6,
-            NAN, 3, epochs, (char *)"out of memory", "avx2", (char *)"{\"nodes\":[]}"};
+            NAN, 3, epochs, (char *)"out of memory", "avx2", (char *)"{\"nodes\":[]}",
+            -3.5};
         break;
     case MESSAGE_HEARTBEAT:
         m.heartbeat = (struct message_heartbeat){1, 2};

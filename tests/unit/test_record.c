@@ -358,7 +358,9 @@ END_TEST
 START_TEST(derived_cells_come_back)
 {
     struct architecture a = {.depth = 2, .count = 3, .tokens = {3, 0, 65535}};
-    struct record_finished f = {.id = 3, .result = {.derived = &a}}, back;
+    struct record_finished f = {.id = 3,
+                                .result = {.derived = &a, .log_probability = -2.5}},
+                           back;
     struct bytes b;
     struct bytes_reader in;
     bytes_init(&b);
@@ -366,9 +368,10 @@ START_TEST(derived_cells_come_back)
     bytes_reader_init(&in, b.data, b.size);
     ck_assert_int_eq(record_decode_finished(&in, &back, NULL), 0);
     ck_assert(architecture_equal(back.result.derived, &a));
+    ck_assert_double_eq(back.result.log_probability, -2.5);
     record_finished_fini(&back);
     ck_assert_ptr_null(back.result.derived);
-    for (size_t cut = 1; cut < 10; cut++) {
+    for (size_t cut = 1; cut < 18; cut++) {
         bytes_reader_init(&in, b.data, b.size - cut);
         int status = record_decode_finished(&in, &back, NULL);
         ck_assert_int_eq(status, ERROR_CORRUPT);

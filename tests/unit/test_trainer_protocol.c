@@ -235,14 +235,16 @@ END_TEST
 START_TEST(an_architecture_is_borrowed_from_its_line)
 {
     const char *text = R "\"status\":\"ok\",\"architecture\": {\"nodes\":[1,{}]} ,"
+                         "\"log_probability\":-2.5,"
                          "\"metrics\":{\"train_loss\":2}}";
     struct trainer_line line;
     struct error err = {0};
     ck_assert_int_eq(decode(text, &line, NULL), 0);
     ck_assert_uint_eq(line.architecture_size, strlen("{\"nodes\":[1,{}]}"));
     ck_assert(line.architecture == strstr(text, "{\"nodes"));
+    ck_assert_double_eq(line.log_probability, -2.5);
     ck_assert_int_eq(decode(R "\"status\":\"ok\"}", &line, NULL), 0);
-    ck_assert_ptr_null(line.architecture);
+    ck_assert(!line.architecture && isnan(line.log_probability));
     ck_assert_int_eq(decode(R "\"status\":\"ok\",\"architecture\":[]}", &line, &err),
                      ERROR_PEER);
     ck_assert_str_eq(err.text, "result: \"architecture\" is a list, an object is needed");

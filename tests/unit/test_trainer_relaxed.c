@@ -78,6 +78,7 @@ static void check_cell(const struct trainer_line *line)
     ck_assert_int_eq(dag.node_count, 4);
     ck_assert_int_eq(dag.nodes[0].activation, RNN_TANH);
     json_decref(json);
+    ck_assert(line->log_probability < 0 && line->log_probability > 3 * log(0.2));
 }
 
 /* Losses of so many steps: of training and of validation. */
