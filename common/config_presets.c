@@ -100,8 +100,7 @@ const struct config_preset config_presets[] = {
      "search: {strategy: darts, trials: unlimited,\n"
      "         shared: {epochs: 50, steps: 104, finalists: 4, order: 2, alpha_lr: 3e-3,\n"
      "                  alpha_weight_decay: 1e-3, norm: true}}\n"
-     "control: {share: 0.5}\n"
-     "resources: {memory_per_trial: 6GiB}\n"},
+     "control: {share: 0.5}\n"},
     {"random",
      "Random search: uniform architectures, every one trained on its own, no control arm "
      "(it would be the same).",

@@ -333,7 +333,8 @@ const struct config_key config_schema[] = {
             WORDS("reinforce", "random", "enas", "enas-random", "random-shared", "darts"),
         .initial = "random", .help = "Strategy of the control arm."),
     KEY("control.share", REAL, control.share, RANGE(0, 1), .initial = "0.1",
-        .help = "Share of all trials that the control arm gets, below 1; 0: no control."),
+        .help = "Share of all trials that the control arm gets, below 1; 0: no control. "
+                "With darts: of those that are trained in the end."),
 
     KEY("run.mode", CHOICE, run.mode, .choices = WORDS("sync", "async"),
         .initial = "async",
