@@ -12,6 +12,9 @@
  * each with a hidden state that is carried on and starts as zeros with the text. Both
  * gradients are taken with dropout.
  *
+ * Two things of the published code are not done: its penalty on changes of the hidden
+ * state from step to step, and windows of random lengths.
+ *
  * Weights start as those of shared weights do, alpha normal with deviation 1e-3.
  * Everything random is a function of the seed and the step: so many steps give the same
  * bits for the same kernels, on any machine, with any number of threads. */
