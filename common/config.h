@@ -153,6 +153,7 @@ struct config_controller {
 struct config_shared {
     int epochs, steps;    /* steps of the shared weights in an epoch */
     int samples;          /* architectures a step */
+    int sync_every;       /* steps between two exchanges of what they gave */
     int save_every;       /* steps between two saved states */
     int controller_steps; /* updates of the policy in an epoch */
     int probes;           /* architectures on the whole validation set, an epoch */
@@ -293,6 +294,8 @@ char *config_difference(const struct config *old, const struct config *new, bool
 const struct config_key *config_find(const char *path); /* NULL when unknown */
 /* Does its strategy share weights between architectures (enas, ...)? */
 bool config_shares_weights(const struct config *config);
+/* Is the state of shared weights after so many steps kept? */
+bool config_keeps_state(const struct config_shared *shared, uint64_t step);
 /* Trials of the whole search, as far as the configuration says; 0: no limit. */
 int64_t config_trials(const struct config *config);
 /* Is the data a text, generated or not? */

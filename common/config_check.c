@@ -41,6 +41,12 @@ bool config_shares_weights(const struct config *config)
     return config->search.strategy >= STRATEGY_ENAS;
 }
 
+bool config_keeps_state(const struct config_shared *s, uint64_t step)
+{
+    return step % (uint64_t)s->save_every < (uint64_t)s->sync_every ||
+           step % (uint64_t)s->steps == 0;
+}
+
 int64_t config_trials(const struct config *config)
 {
     const struct config_search *s = &config->search;
@@ -284,6 +290,15 @@ static int check_shared(const struct check *c)
                              "set; the weights that %s shares are held by the built-in "
                              "trainer, say []",
                              name);
+    if (s->shared.sync_every > 1 && s->shared.samples == 1)
+        return contradiction(c, "search.shared.sync_every",
+                             "%d, but with search.shared.samples = 1 there is nothing to "
+                             "average",
+                             s->shared.sync_every);
+    if (s->shared.steps % s->shared.sync_every != 0)
+        return contradiction(c, "search.shared.sync_every",
+                             "%d, which does not divide search.shared.steps = %d",
+                             s->shared.sync_every, s->shared.steps);
     if (s->shared.finalists > s->shared.candidates)
         return contradiction(c, "search.shared.finalists",
                              "%d are more than search.shared.candidates = %d",

@@ -292,6 +292,13 @@ const struct config_key config_schema[] = {
     KEY("search.shared.samples", INT, search.shared.samples, RANGE(1, 1024),
         .initial = "1", SHARED,
         .help = "Architectures of a step, whose gradients are averaged."),
+    KEY("search.shared.sync_every", INT, search.shared.sync_every, RANGE(1, 100000),
+        .initial = "1", SHARED,
+        .help =
+            "With 1 the gradients of a step's architectures are averaged, the same as "
+            "one worker would do it. With more, each trains weights of its own for so "
+            "many "
+            "steps, and then the weights are averaged: less to send between ranks."),
     KEY("search.shared.save_every", INT, search.shared.save_every, RANGE(1, 1000000),
         .initial = "100", SHARED,
         .help =

@@ -215,6 +215,25 @@ static int get_task(const json_t *line, struct trainer_order *ret, struct error 
     return rc;
 }
 
+static int get_gang(const json_t *line, struct trainer_order *ret, struct error *err)
+{
+    json_int_t ranks = 0;
+    int rc = get_integer(line, "ranks", 1, INT32_MAX, &ranks, err);
+    ret->ranks = (int32_t)ranks;
+    return rc;
+}
+
+static int get_lane(const json_t *line, struct trainer_order *ret, struct error *err)
+{
+    json_int_t round = 0, part = 0;
+    int rc = get_integer(line, "round", 0, INT64_MAX, &round, err);
+    if (rc == 0)
+        rc = get_integer(line, "part", 0, INT32_MAX, &part, err);
+    ret->round = (uint64_t)round;
+    ret->part = (int32_t)part;
+    return rc;
+}
+
 static int get_order(const json_t *line, struct config *config, struct trainer_order *ret,
                      struct error *err)
 {
@@ -240,6 +259,14 @@ static int get_order(const json_t *line, struct config *config, struct trainer_o
     if (strcmp(type, "stop") == 0) {
         ret->type = ORDER_STOP;
         return 0;
+    }
+    if (strcmp(type, "gang") == 0) {
+        ret->type = ORDER_GANG;
+        return get_gang(line, ret, err);
+    }
+    if (strcmp(type, "lane") == 0) {
+        ret->type = ORDER_LANE;
+        return get_lane(line, ret, err);
     }
     return error_set(err, ERROR_PEER, "line of the agent: unknown type \"%.40s\"", type);
 }

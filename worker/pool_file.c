@@ -24,7 +24,7 @@ struct fact {
     const char *name;
     uint64_t value;
 };
-enum { FACTS = 8 };
+enum { FACTS = 9 };
 
 static void facts_of(const struct pool *p, struct fact ret[FACTS])
 {
@@ -38,6 +38,7 @@ static void facts_of(const struct pool *p, struct fact ret[FACTS])
         {"nodes", (uint64_t)p->settings.nodes},
         {"batch", (uint64_t)s->batch},
         {"samples", (uint64_t)p->settings.samples},
+        {"sync", (uint64_t)p->settings.sync},
     };
     memcpy(ret, facts, sizeof facts);
 }
@@ -118,7 +119,7 @@ static int put_all(hid_t file, const struct pool *p)
                         (hsize_t)s->hidden};
     hsize_t lane[3] = {1, lanes[1], lanes[2]};
     facts_of(p, facts);
-    int result = put_number(file, "step", p->at.step);
+    int result = put_number(file, "step", p->step);
     for (int i = 0; i < FACTS && result >= 0; i++)
         result = put_number(file, facts[i].name, facts[i].value);
     if (result >= 0)
@@ -210,11 +211,11 @@ int pool_file_write(const char *folder, const struct pool *p, struct error *err)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* what is wrong is said here */
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return failed(err, folder, "make the folder of");
-    file_of(folder, p->at.step, path, sizeof path);
+    file_of(folder, p->step, path, sizeof path);
     if (access(path, F_OK) == 0)
         return 0;
-    snprintf(temporary, sizeof temporary, "%s/.step-%" PRIu64 ".%ld.tmp", folder,
-             p->at.step, (long)getpid());
+    snprintf(temporary, sizeof temporary, "%s/.step-%" PRIu64 ".%ld.tmp", folder, p->step,
+             (long)getpid());
     int status = write_file(temporary, p, err);
     if (status == 0 && rename(temporary, path) != 0)
         status = failed(err, path, "rename to");
@@ -224,7 +225,7 @@ int pool_file_write(const char *folder, const struct pool *p, struct error *err)
         unlink(temporary);
         return status;
     }
-    remove_old(folder, p->at.step);
+    remove_old(folder, p->step);
     return 0;
 }
 
@@ -283,9 +284,8 @@ static bool try_step(const char *folder, uint64_t step, struct pool *p, bool *re
         warn(err.text);
         return false;
     }
-    p->at = (struct pool_position){.step = step};
-    p->spoiled = false;
-    p->range_count = 0;
+    p->step = step;
+    pool_begin(p);
     return true;
 }
 

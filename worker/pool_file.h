@@ -2,10 +2,11 @@
 /* States of shared weights on disk: FOLDER/step-NNNNNNNNNNNN.h5, one for a number of
  * steps made, HDF5 that any tool reads:
  *
- *   parameters  float32 (count): E, W_x, W_0, the pairs of the edges;
- * common/nn/recurrent.h states      float32 (samples, batch, hidden): hidden state of
- * every lane attributes  version, step, seed, vocabulary, hidden, nodes, batch, samples,
- * words
+ *   parameters  float32 (count): E, W_x, W_0, the pairs of the edges, as in
+ *               common/nn/recurrent.h
+ *   states      float32 (samples, batch, hidden): hidden state of every lane
+ *   attributes  version, step, seed, vocabulary, hidden, nodes, batch, samples, sync,
+ *               words
  *
  * Datasets are in chunks with Fletcher-32 checksums, and the user block seals the whole
  * file (worker/file_seal.h): HDF5 is never given a damaged one. A file is written under
@@ -16,11 +17,11 @@
 #include "common/error.h"
 #include "worker/pool.h"
 
-enum { POOL_FILE_VERSION = 1, POOL_FILES_KEPT = 2 };
+enum { POOL_FILE_VERSION = 2, POOL_FILES_KEPT = 2 };
 
-/* Write the state of a pool between two steps (at.part 0), unless there is one for this
- * step, and remove all but the newest POOL_FILES_KEPT of those for earlier steps. Makes
- * the folder. ERROR_SYSTEM naming the file when it cannot be written. */
+/* Write the state of a pool, without the lanes of the round under way, unless there is
+ * one for this step, and remove all but the newest POOL_FILES_KEPT of those for earlier
+ * steps. Makes the folder. ERROR_SYSTEM naming the file when it cannot be written. */
 int pool_file_write(const char *folder, const struct pool *p, struct error *err);
 /* Bring the pool to the newest state of `least` to `step` steps that can be used. Returns
  * 1 when it did, 0 when there is none; the pool is then unchanged, unless a file turned

@@ -6,6 +6,7 @@
 #include "worker/trainer_loop.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,8 +107,12 @@ static int handle(struct trainer_loop *loop, struct trainer_order *order,
     }
     if (order->type == ORDER_TASK)
         return take_task(loop, order, err);
-    if (order->type != ORDER_HELLO)
+    if (order->type == ORDER_CANCEL || order->type == ORDER_CHECKPOINT)
         mark_task(loop, order);
+    if (order->type == ORDER_GANG && loop->shared)
+        trainer_shared_gang(loop->shared, order->ranks);
+    if (order->type == ORDER_LANE && loop->shared)
+        trainer_shared_arrived(loop->shared, order->round, order->part);
     return 0;
 }
 
@@ -165,6 +170,14 @@ static bool watch_orders(void *context)
            loop->tasks[0].suspend;
 }
 
+/* For trainer_shared_run. */
+static bool wait_orders(void *context, double seconds)
+{
+    struct trainer_loop *loop = context;
+    readable(loop->in, (int)ceil(seconds * 1000));
+    return watch_orders(loop);
+}
+
 static int start(struct trainer_loop *loop, struct error *err)
 {
     int status = 0;
@@ -213,8 +226,9 @@ static int refuse_shared(const struct trainer_trial_setup *setup, struct error *
 static int run_task(struct trainer_loop *loop, const struct trainer_trial_setup *setup,
                     int *ret_epochs, struct error *err)
 {
+    const struct trainer_patience patience = {wait_orders, loop};
     if (setup->order->kind != TRIAL_TRAIN_CHILD)
-        return loop->shared ? trainer_shared_run(loop->shared, setup, err)
+        return loop->shared ? trainer_shared_run(loop->shared, setup, &patience, err)
                             : refuse_shared(setup, err);
     if (loop->corpus)
         return trainer_language_run(setup, corpus_of(loop->corpus), ret_epochs, err);
@@ -243,13 +257,22 @@ static int run_first(struct trainer_loop *loop, struct error *err)
     return status;
 }
 
+/* Until there is something to do. */
+static int rest(struct trainer_loop *loop, struct error *err)
+{
+    int status = read_orders(loop, true, err);
+    if (!status && loop->shared && !loop->task_count && !loop->stop)
+        trainer_shared_idle(loop->shared);
+    return status;
+}
+
 int trainer_loop_run(int in, int out, const char *kernels_cap, struct error *err)
 {
     struct trainer_loop loop = {.in = in, .kernels_cap = kernels_cap};
     trainer_output_init(&loop.output, out);
     int status = start(&loop, err);
     while (!status && !loop.stop)
-        status = loop.task_count ? run_first(&loop, err) : read_orders(&loop, true, err);
+        status = loop.task_count ? run_first(&loop, err) : rest(&loop, err);
     while (loop.task_count)
         drop_first(&loop);
     trainer_shared_free(loop.shared);

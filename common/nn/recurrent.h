@@ -131,6 +131,9 @@ double recurrent_descend(const struct recurrent *r, const struct recurrent_desce
 /* Set these parts of a vector to 0. */
 void recurrent_clear(const struct recurrent *r, const struct recurrent_range *ranges,
                      int count, float *vector);
+/* to += share x values, `count` floats anywhere in memory. */
+void recurrent_add(const struct recurrent *r, size_t count, float share,
+                   const float *values, float *to);
 /* mean += (parameters - mean) / n over the whole vector: the running mean of n of them. */
 void recurrent_average(const struct recurrent *r, uint64_t n, const float *parameters,
                        float *mean);
