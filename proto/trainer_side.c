@@ -304,14 +304,18 @@ void trainer_order_fini(struct trainer_order *order)
     order->architecture = order->hyperparameters = NULL;
 }
 
-/* Contradictions among the overridden keys. Over how many epochs the reward is taken is not
- * the trainer's business, and need not fit a task of fewer epochs. */
+/* Contradictions among the overridden keys. Over how many epochs the reward is taken is
+ * not the trainer's business, and need not fit a task of fewer epochs; nor does a hello
+ * always tell the space, which the architecture stands for. */
 static int check_override(struct config *changed, struct error *err)
 {
-    int last_epochs = changed->reward.last_epochs;
+    int last_epochs = changed->reward.last_epochs, space = changed->space.name;
     changed->reward.last_epochs = 0;
+    if (config_reads_text(changed) && space == SPACE_CONV_CHAIN)
+        changed->space.name = SPACE_RNN_DAG;
     int rc = config_check(changed, "hyperparameters", err);
     changed->reward.last_epochs = last_epochs;
+    changed->space.name = space;
     if (rc < 0 && err)
         err->status = ERROR_PEER;
     return rc < 0 ? ERROR_PEER : 0;
