@@ -35,7 +35,8 @@ struct language_settings {
     const char *kernels;
 };
 
-/* How far it has come; with the parameters all that decides about the rest. */
+/* How far it has come. With the parameters, their average, the hidden state and the
+ * losses it is all that decides about the rest (worker/language_state.h). */
 struct language_position {
     int epoch;         /* under way, or the next one */
     uint64_t window;   /* of it, the next one */
@@ -55,7 +56,7 @@ struct language {
     float *parameters, *gradient, *average; /* average: NULL without patience */
     float *state; /* (wider batch, H): between the windows of an epoch */
     int32_t *inputs, *targets;
-    double *losses; /* of validation, an epoch each; LANGUAGE room for patience + 1 */
+    double *losses; /* of validation, an epoch each; room for patience + 1 */
     int loss_count;
     struct language_position position;
 };

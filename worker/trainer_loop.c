@@ -21,10 +21,10 @@
 #include "worker/kernel_choice.h"
 #include "worker/line_pipe.h"
 #include "worker/threads.h"
+#include "worker/trainer_images.h"
 #include "worker/trainer_language.h"
 #include "worker/trainer_output.h"
 #include "worker/trainer_shared.h"
-#include "worker/trainer_trial.h"
 
 struct task {
     struct trainer_order order;
@@ -200,7 +200,7 @@ static int start(struct trainer_loop *loop, struct error *err)
         return status;
     trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION,
                               kernel_names_wanted(&loop->config), TRAINER_LOOP_QUEUE,
-                              !text, &loop->output.lines);
+                              true, &loop->output.lines);
     return trainer_output_flush(&loop->output, err);
 }
 
@@ -232,14 +232,13 @@ static int run_task(struct trainer_loop *loop, const struct trainer_trial_setup 
                             : refuse_shared(setup, err);
     if (loop->corpus)
         return trainer_language_run(setup, corpus_of(loop->corpus), ret_epochs, err);
-    return trainer_trial_run(setup, ret_epochs, err);
+    return trainer_images_run(setup, loop->data, ret_epochs, err);
 }
 
 static int run_first(struct trainer_loop *loop, struct error *err)
 {
     struct task *task = &loop->tasks[0];
     const struct trainer_trial_setup setup = {.config = &loop->config,
-                                              .data = loop->data,
                                               .order = &task->order,
                                               .watch = {watch_orders, loop},
                                               .suspend = &task->suspend,
