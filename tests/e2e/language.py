@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,74 @@ class Language(runs.RunCase):
         self.assertEqual(process.returncode, 0, process.stderr.read())
         self.assertGreater(kills, 0)
         self.assert_same('calm', 'r')
+
+    def long(self):
+        """Trials that are longer than a session, and average their weights on the way."""
+        config = self.write(trials=6, epochs=40)
+        return ('search', config, '--quiet', '--slots', '2', '--set',
+                'trainer.builtin.recurrent.average_after=3', '--set',
+                'trainer.builtin.optimizer.lr=8', '--set',
+                'trainer.builtin.recurrent.dropout.output=0.2', '--run')
+
+    def calm(self):
+        """Seconds of the search that nobody disturbs."""
+        started = time.monotonic()
+        self.archway(*self.long(), 'calm')
+        return time.monotonic() - started
+
+    def states(self, run):
+        return [e for e in self.events(run) if e['event'] == 'checkpoint']
+
+    def assert_went_on(self, run):
+        """Trials went on from where they were, none began anew, and nothing is left."""
+        states = self.states(run)
+        self.assertTrue(any(e['status'] == 'continued' and e['epoch'] > 0 for e in states))
+        self.assertFalse(any(e['status'] == 'refused' for e in states), states)
+        self.assert_same('calm', run)
+        self.assert_replays(run)
+        self.assertFalse(os.path.exists(self.path(run + '/checkpoints')))
+
+    def test_stopped_trials_go_on_where_they_were(self):
+        """By SIGTERM, SIGKILL and the clock, in the middle of epochs."""
+        seed = int(os.environ.get('ARCHWAY_TEST_SEED', time.time_ns() % 1000000))
+        print('seed', seed, flush=True)
+        moments = random.Random(seed)
+        session = max(0.7, self.calm() / 6)
+        words, status, stops = self.long() + ('r',), None, 0
+        while status != 0:
+            often = ('run.checkpoint_every=0.01s',) if stops < 20 else ('run.retries=9',)
+            by_clock = ('--time-limit', '%.2fs' % session) if stops % 3 == 2 else ()
+            process = self.start(*words, '--set', *often, *by_clock)
+            try:
+                process.wait(60 if by_clock else session * moments.uniform(0.8, 1.6))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL if stops % 3 else signal.SIGTERM)
+            out, errors = process.communicate(timeout=30)
+            status = process.returncode
+            self.assertIn(status, (0, 75, -9), out + errors)
+            stops += 1
+            self.assertLess(stops, 60)
+            if os.path.exists(self.path('r/journal')):
+                words = ('resume', 'r', '--quiet', '--slots', '2')
+        print('sessions', stops)
+        self.assertGreater(stops, 2)
+        self.assert_went_on('r')
+
+    def test_the_clock_suspends_over_ranks(self):
+        """By nothing but time limits: every trial goes on at the epoch it was stopped in."""
+        limit, status, sessions = self.calm() / 4, 75, 0
+        words = self.long() + ('r', '--set', 'run.checkpoint_every=never')
+        while status == 75:
+            process = self.start(*words, '--time-limit', '%.2fs' % limit, ranks=3)
+            out, errors = process.communicate(timeout=60)
+            status = process.returncode
+            self.assertIn(status, (0, 75), out + errors)
+            words, limit, sessions = ('resume', 'r', '--quiet'), 1.3 * limit, sessions + 1
+        print('sessions', sessions)
+        at = {what: sorted((e['trial'], e['epoch']) for e in self.states('r')
+                           if e['status'] == what) for what in ('suspended', 'continued')}
+        self.assertEqual(at['suspended'], at['continued'])
+        self.assert_went_on('r')
 
     def refused(self, *sets, says):
         words = [word for key in sets for word in ('--set', key)]
