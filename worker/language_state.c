@@ -26,33 +26,34 @@ static size_t average_count(const struct language *l, const struct language_posi
     return p->averaged == 0 ? 0 : recurrent_count(l->model);
 }
 
-static void put(const void *training, struct bytes *out)
+static void put(const void *training, struct state_writer *out)
 {
     const struct language *l = training;
     const struct language_position *p = &l->position;
-    bytes_put_u64(out, p->window);
-    bytes_put_u64(out, p->updates);
-    bytes_put_u64(out, p->averaged);
-    bytes_put_f64(out, p->loss);
-    bytes_put_u64(out, p->tokens);
-    bytes_put_f64(out, p->seconds);
-    bytes_put_u32(out, (uint32_t)l->loss_count);
+    struct bytes *small = &out->small;
+    bytes_put_u64(small, p->window);
+    bytes_put_u64(small, p->updates);
+    bytes_put_u64(small, p->averaged);
+    bytes_put_f64(small, p->loss);
+    bytes_put_u64(small, p->tokens);
+    bytes_put_f64(small, p->seconds);
+    bytes_put_u32(small, (uint32_t)l->loss_count);
     for (int i = 0; i < l->loss_count; i++)
-        bytes_put_f64(out, l->losses[i]);
-    trainer_state_put_floats(out, l->parameters, recurrent_count(l->model));
-    trainer_state_put_floats(out, l->average, average_count(l, p));
-    trainer_state_put_floats(out, l->state, state_count(l, p));
+        bytes_put_f64(small, l->losses[i]);
+    state_writer_put_floats(out, l->parameters, recurrent_count(l->model));
+    state_writer_put_floats(out, l->average, average_count(l, p));
+    state_writer_put_floats(out, l->state, state_count(l, p));
 }
 
-static struct language_position get_position(struct bytes_reader *in, int epoch)
+static struct language_position get_position(struct state_reader *in, int epoch)
 {
     struct language_position p = {.epoch = epoch};
-    p.window = bytes_get_u64(in);
-    p.updates = bytes_get_u64(in);
-    p.averaged = bytes_get_u64(in);
-    p.loss = bytes_get_f64(in);
-    p.tokens = bytes_get_u64(in);
-    p.seconds = bytes_get_f64(in);
+    p.window = state_reader_u64(in);
+    p.updates = state_reader_u64(in);
+    p.averaged = state_reader_u64(in);
+    p.loss = state_reader_f64(in);
+    p.tokens = state_reader_u64(in);
+    p.seconds = state_reader_f64(in);
     return p;
 }
 
@@ -86,15 +87,15 @@ static bool position_fits(const struct language *l, const struct language_positi
 }
 
 /* One of every epoch that is over, at most those that fit. */
-static bool get_losses(struct bytes_reader *in, struct language *l, int epoch, bool take)
+static bool get_losses(struct state_reader *in, struct language *l, int epoch, bool take)
 {
-    uint32_t count = bytes_get_u32(in), room = (uint32_t)l->settings.patience + 1;
+    uint32_t count = state_reader_u32(in), room = (uint32_t)l->settings.patience + 1;
     if (l->settings.patience == 0)
         room = 0;
     if (in->failed || count > room || count > (uint32_t)epoch)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        double loss = bytes_get_f64(in);
+        double loss = state_reader_f64(in);
         if (!isfinite(loss))
             return false;
         if (take)
@@ -105,22 +106,30 @@ static bool get_losses(struct bytes_reader *in, struct language *l, int epoch, b
     return !in->failed;
 }
 
-static const char *get(void *training, int epoch, int epochs, struct bytes_reader *in,
+static const char *get(void *training, int epoch, int epochs, struct state_reader *in,
                        bool take)
 {
     struct language *l = training;
     struct language_position p = get_position(in, epoch);
     if (in->failed || !position_fits(l, &p, epochs) || !get_losses(in, l, epoch, take))
         return "stands at a place that this training does not pass";
-    trainer_state_get_floats(in, recurrent_count(l->model), take ? l->parameters : NULL);
-    trainer_state_get_floats(in, average_count(l, &p), take ? l->average : NULL);
-    trainer_state_get_floats(in, state_count(l, &p), take ? l->state : NULL);
+    state_reader_get_floats(in, recurrent_count(l->model), take ? l->parameters : NULL);
+    state_reader_get_floats(in, average_count(l, &p), take ? l->average : NULL);
+    state_reader_get_floats(in, state_count(l, &p), take ? l->state : NULL);
     if (take)
         l->position = p;
     return NULL;
 }
 
-static size_t most(const void *training)
+static void restart(void *training)
+{
+    struct language *l = training;
+    language_draw(l);
+    l->loss_count = 0;
+    l->position = (struct language_position){0};
+}
+
+static uint64_t most(const void *training)
 {
     const struct language *l = training;
     size_t state = (size_t)l->settings.batch * (size_t)l->settings.hidden;
@@ -129,7 +138,7 @@ static size_t most(const void *training)
 }
 
 static const struct trainer_state_kind kind = {
-    .epoch = epoch_of, .put = put, .get = get, .most = most};
+    .epoch = epoch_of, .put = put, .get = get, .restart = restart, .most = most};
 
 int language_state_init(struct trainer_state *ret, struct language *l,
                         const struct config *config, const struct trainer_order *order,

@@ -2,12 +2,11 @@
 /* The state of a training in a file, so that another process goes on with it to the same
  * bits.
  *
- * Little-endian. 8 bytes "ARCHWAYS", version (4), CRC-32 of the payload (4), its size
- * (8); then the payload: the identity (length and text), the epochs that are over (4),
- * seconds (8), the curve so far, and what the kind of training adds (training_state.c,
- * language_state.c). The identity is text: everything that decides about the bits (data,
- * settings, kernels, threads, seed, architecture). Only a training with exactly the same
- * one goes on from the file. */
+ * The file (state_file.h) holds the identity (length and text), the epochs that are over
+ * (4), seconds (8), the curve so far, and what the kind of training adds
+ * (training_state.c, language_state.c). The identity is text: everything that decides
+ * about the bits (data, settings, kernels, threads, seed, architecture). Only a training
+ * with exactly the same one goes on from the file. */
 #ifndef ARCHWAY_WORKER_TRAINER_STATE_H
 #define ARCHWAY_WORKER_TRAINER_STATE_H
 
@@ -15,25 +14,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/bytes.h"
 #include "common/config.h"
 #include "common/error.h"
 #include "common/trial.h"
 #include "proto/trainer_side.h"
-
-enum { TRAINER_STATE_VERSION = 2 };
+#include "worker/state_file.h"
 
 /* What trainings of one kind add. */
 struct trainer_state_kind {
     bool threads_decide;                /* about the bits */
     int (*epoch)(const void *training); /* that is under way, or the next one */
-    void (*put)(const void *training, struct bytes *out);
+    void (*put)(const void *training, struct state_writer *out);
     /* Read what put wrote for a training of so many epochs that stood in `epoch`. Twice:
      * first only to check it, changing nothing, then with `take` to copy what was found
      * sound. NULL, or what is wrong, to follow the name of the file. */
-    const char *(*get)(void *training, int epoch, int epochs, struct bytes_reader *in,
+    const char *(*get)(void *training, int epoch, int epochs, struct state_reader *in,
                        bool take);
-    size_t (*most)(const void *training); /* bytes that put writes at most */
+    void (*restart)(void *training);        /* where it has not begun */
+    uint64_t (*most)(const void *training); /* bytes that put writes at most */
 };
 
 struct trainer_state {
@@ -61,16 +59,11 @@ int trainer_state_write(const char *path, const struct trainer_state *s,
 /* Take the training, which has not begun, to where the file left it, and fill curve and
  * seconds. 1 when it did, 0 when there is no such file; ERROR_CORRUPT when it is damaged,
  * cut off or of another training, with text that says which, ERROR_INPUT when it is of
- * another version or too large, ERROR_SYSTEM when it cannot be read: training and s are
- * then untouched. */
+ * another version or too large, ERROR_SYSTEM when it cannot be read: the training has
+ * then not begun either. Takes no memory that grows with the training. */
 int trainer_state_read(const char *path, struct trainer_state *s, struct error *err);
 /* The same from memory: 1 or an error. `name` stands for the file. */
 int trainer_state_decode(const char *name, const void *data, size_t size,
                          struct trainer_state *s, struct error *err);
-
-/* For the kinds: arrays with their length before them. */
-void trainer_state_put_floats(struct bytes *out, const float *values, size_t count);
-/* Exactly so many; copied when `ret` is not NULL. Otherwise `in` fails. */
-void trainer_state_get_floats(struct bytes_reader *in, size_t count, float *ret);
 
 #endif

@@ -25,19 +25,19 @@ static void put_position(struct bytes *out, const struct training_position *p)
     bytes_put_f64(out, p->seconds);
 }
 
-static void put(const void *training, struct bytes *out)
+static void put(const void *training, struct state_writer *out)
 {
     const struct training *t = training;
     const struct optimizer *o = &t->descent.optimizer;
     size_t count;
     const float *statistics = nn_graph_statistics(t->graph, &count);
-    put_position(out, &t->position);
-    trainer_state_put_floats(out, nn_graph_parameters(t->graph),
-                             nn_graph_parameter_count(t->graph));
-    trainer_state_put_floats(out, statistics, count);
-    trainer_state_put_floats(out, o->m, o->m ? o->count : 0);
-    trainer_state_put_floats(out, o->v, o->v ? o->count : 0);
-    bytes_put_u64(out, o->step);
+    put_position(&out->small, &t->position);
+    state_writer_put_floats(out, nn_graph_parameters(t->graph),
+                            nn_graph_parameter_count(t->graph));
+    state_writer_put_floats(out, statistics, count);
+    state_writer_put_floats(out, o->m, o->m ? o->count : 0);
+    state_writer_put_floats(out, o->v, o->v ? o->count : 0);
+    bytes_put_u64(&out->small, o->step);
 }
 
 /* In the middle of an epoch the generator stands in the stream of that epoch. */
@@ -67,20 +67,18 @@ static bool position_fits(const struct training *t, const struct training_positi
            isfinite(p->seconds);
 }
 
-static struct training_position get_position(struct bytes_reader *in, int epoch)
+static struct training_position get_position(struct state_reader *in, int epoch)
 {
-    struct training_position p = {.epoch = epoch, .at = (int)bytes_get_u32(in)};
-    const uint8_t *rng = bytes_get(in, sizeof p.augment);
-    if (rng)
-        memcpy(&p.augment, rng, sizeof p.augment);
-    p.loss = bytes_get_f64(in);
-    p.correct = (int64_t)bytes_get_u64(in);
-    p.images = (int64_t)bytes_get_u64(in);
-    p.seconds = bytes_get_f64(in);
+    struct training_position p = {.epoch = epoch, .at = (int)state_reader_u32(in)};
+    state_reader_get(in, &p.augment, sizeof p.augment);
+    p.loss = state_reader_f64(in);
+    p.correct = (int64_t)state_reader_u64(in);
+    p.images = (int64_t)state_reader_u64(in);
+    p.seconds = state_reader_f64(in);
     return p;
 }
 
-static const char *get(void *training, int epoch, int epochs, struct bytes_reader *in,
+static const char *get(void *training, int epoch, int epochs, struct state_reader *in,
                        bool take)
 {
     struct training *t = training;
@@ -90,11 +88,11 @@ static const char *get(void *training, int epoch, int epochs, struct bytes_reade
     struct training_position p = get_position(in, epoch);
     if (in->failed || !position_fits(t, &p, epochs))
         return "stands at a place that this training does not pass";
-    trainer_state_get_floats(in, parameters, take ? nn_graph_parameters(t->graph) : NULL);
-    trainer_state_get_floats(in, count, take ? statistics : NULL);
-    trainer_state_get_floats(in, o->m ? o->count : 0, take ? o->m : NULL);
-    trainer_state_get_floats(in, o->v ? o->count : 0, take ? o->v : NULL);
-    uint64_t step = bytes_get_u64(in);
+    state_reader_get_floats(in, parameters, take ? nn_graph_parameters(t->graph) : NULL);
+    state_reader_get_floats(in, count, take ? statistics : NULL);
+    state_reader_get_floats(in, o->m ? o->count : 0, take ? o->m : NULL);
+    state_reader_get_floats(in, o->v ? o->count : 0, take ? o->v : NULL);
+    uint64_t step = state_reader_u64(in);
     if (take) {
         o->step = step;
         t->position = p;
@@ -102,7 +100,20 @@ static const char *get(void *training, int epoch, int epochs, struct bytes_reade
     return NULL;
 }
 
-static size_t most(const void *training)
+static void restart(void *training)
+{
+    struct training *t = training;
+    struct optimizer *o = &t->descent.optimizer;
+    nn_graph_init(t->graph, t->seed);
+    if (o->m)
+        memset(o->m, 0, o->count * sizeof *o->m);
+    if (o->v)
+        memset(o->v, 0, o->count * sizeof *o->v);
+    o->step = 0;
+    t->position = (struct training_position){0};
+}
+
+static uint64_t most(const void *training)
 {
     const struct training *t = training;
     size_t statistics;
@@ -110,8 +121,12 @@ static size_t most(const void *training)
     return 256 + (3 * nn_graph_parameter_count(t->graph) + statistics) * sizeof(float);
 }
 
-static const struct trainer_state_kind kind = {
-    .threads_decide = true, .epoch = epoch_of, .put = put, .get = get, .most = most};
+static const struct trainer_state_kind kind = {.threads_decide = true,
+                                               .epoch = epoch_of,
+                                               .put = put,
+                                               .get = get,
+                                               .restart = restart,
+                                               .most = most};
 
 int training_state_init(struct trainer_state *ret, struct training *t,
                         const struct config *config, const struct trainer_order *order,

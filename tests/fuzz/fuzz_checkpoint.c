@@ -13,8 +13,6 @@
 
 #include "common/text.h"
 
-enum { HEADER = 24 };
-
 static struct sample {
     struct state_rig rig;
     struct state_trial trial, fresh;
@@ -81,7 +79,7 @@ static size_t place_of(const struct sample *s, const uint8_t change[3])
 {
     size_t at = change[0] | (size_t)(change[1] & 0x7f) << 8;
     if (!(change[1] & 0x80))
-        at += HEADER + 4 + strlen(s->trial.state.identity);
+        at += STATE_FILE_HEADER + 4 + strlen(s->trial.state.identity);
     return at % s->size;
 }
 
@@ -92,7 +90,8 @@ static void decode_changed(struct sample *s, const uint8_t *data, size_t size)
     memcpy(copy, s->sound, s->size);
     for (; size >= 3; data += 3, size -= 3)
         copy[place_of(s, data)] = (char)data[2];
-    uint32_t check = (uint32_t)crc32_z(0, (uint8_t *)copy + HEADER, s->size - HEADER);
+    uint32_t check = (uint32_t)crc32_z(0, (uint8_t *)copy + STATE_FILE_HEADER,
+                                       s->size - STATE_FILE_HEADER);
     memcpy(copy + 12, &check, sizeof check);
     decode(s, copy, s->size);
     free(copy);

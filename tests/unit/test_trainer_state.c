@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -67,7 +68,7 @@ START_TEST(bad_arguments)
     ck_assert_int_eq(trainer_state_read("/nowhere/x", &t.state, &err), 0);
     ck_assert_int_eq(trainer_state_write("/nowhere/x", &t.state, &err), ERROR_SYSTEM);
     ck_assert_msg(strstr(err.text, "/nowhere/x"), "%s", err.text);
-    refused_at(temp.path, &t, "Is a directory");
+    refused_at(temp.path, &t, "is no file");
     rig_end(&t);
     trainer_state_fini(&t.state);
     trainer_state_fini(NULL);
@@ -316,7 +317,7 @@ START_TEST(damage_is_found)
     text[8] = 9;
     write_file(text, size);
     refused(&t, "is of version 9, this program reads 2");
-    text[8] = TRAINER_STATE_VERSION;
+    text[8] = STATE_FILE_VERSION;
     write_file(text, size - 1);
     refused(&t, "is cut off");
     write_file("no state at all, but longer than a header", 41);
@@ -359,11 +360,80 @@ START_TEST(places_that_a_text_does_not_pass)
 }
 END_TEST
 
+/* What a reader does that fails when it has begun to copy. */
+START_TEST(a_restarted_training_has_not_begun)
+{
+    struct state_trial t, fresh;
+    rig_open(&rig, _i, temp.path);
+    rig_begin(&rig, &fresh);
+    rig_begin(&rig, &t);
+    rig_train(&t, 66);
+    t.state.kind->restart(t.state.training);
+    ck_assert(rig_is_fresh(&t));
+    ck_assert(rig_train(&t, FOREVER) && rig_train(&fresh, FOREVER));
+    same_bits(&fresh, &t);
+    rig_end(&t);
+    rig_end(&fresh);
+    rig_close(&rig);
+}
+END_TEST
+
+#ifndef __SANITIZE_ADDRESS__ /* whose own memory counts */
+/* Bytes of private writable memory that this process has. */
+static size_t data_memory(void)
+{
+    char line[256];
+    size_t kilobytes = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "VmData: %zu kB", &kilobytes) == 1)
+            break;
+    fclose(file);
+    ck_assert_uint_gt(kilobytes, 0);
+    return kilobytes << 10;
+}
+
+/* A megabyte is all that is left, as resources.memory_per_trial has it: a state of five
+ * is written and read. */
+START_TEST(a_training_may_have_used_its_memory)
+{
+    struct state_trial t, next;
+    struct rlimit before, tight;
+    struct stat about;
+    rig_open(&rig, RIG_TEXT, temp.path);
+    rig.config.trainer.builtin.hidden = 450;
+    rig_begin(&rig, &t);
+    rig_begin(&rig, &next);
+    rig_train(&t, 4);
+    ck_assert_int_eq(getrlimit(RLIMIT_DATA, &before), 0);
+    tight = (struct rlimit){data_memory() + (1 << 20), before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_DATA, &tight), 0);
+    void *volatile large = malloc(4 << 20);
+    ck_assert_ptr_null(large);
+    save(&t);
+    go_on(&next);
+    ck_assert_int_eq(setrlimit(RLIMIT_DATA, &before), 0);
+    ck_assert_int_eq(stat(path, &about), 0);
+    ck_assert_int_gt(about.st_size, 4 << 20);
+    ck_assert(rig_train(&t, 20) == rig_train(&next, 20));
+    same_bits(&t, &next);
+    rig_end(&t);
+    rig_end(&next);
+    rig_close(&rig);
+}
+END_TEST
+#endif
+
 int main(void)
 {
-    const TTest *const both[] = {bad_arguments,    many_random_stops_give_the_same_bits,
-                                 seconds_are_kept, states_of_other_trainings_are_refused,
-                                 damage_is_found,  NULL};
+    const TTest *const both[] = {bad_arguments,
+                                 many_random_stops_give_the_same_bits,
+                                 seconds_are_kept,
+                                 a_restarted_training_has_not_begun,
+                                 states_of_other_trainings_are_refused,
+                                 damage_is_found,
+                                 NULL};
     Suite *suite = suite_create("trainer_state");
     TCase *tc = tcase_create("trainer_state");
     temp_folder_init(&temp);
@@ -375,6 +445,9 @@ int main(void)
     tcase_add_test(tc, a_text_stopped_anywhere_gives_the_same_bits);
     tcase_add_test(tc, what_decides_about_one_kind_only);
     tcase_add_test(tc, places_that_a_text_does_not_pass);
+#ifndef __SANITIZE_ADDRESS__
+    tcase_add_test(tc, a_training_may_have_used_its_memory);
+#endif
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
