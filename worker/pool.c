@@ -290,20 +290,29 @@ double pool_train(struct pool *p, int part, const struct recurrent_cell *cell, d
 
 /* --- a round ------------------------------------------------------------------------ */
 
-bool pool_accept(struct pool *p, int part)
+static bool fits(const struct pool *p, uint64_t round, int part)
 {
     const struct recurrent *model = p->language.model;
     size_t hidden = (size_t)p->settings.language.hidden;
-    if (!lane_fits(&p->lanes, lane_of(p, part), pool_round(p), part,
-                   recurrent_input(model), 2 * hidden * hidden, recurrent_count(model)))
+    return lane_fits(&p->lanes, lanes_at(&p->lanes, round, part), round, part,
+                     recurrent_input(model), 2 * hidden * hidden, recurrent_count(model));
+}
+
+bool pool_accept(struct pool *p, int part)
+{
+    if (!fits(p, pool_round(p), part))
         return false;
     p->made[part] = p->settings.sync;
     return true;
 }
 
-double pool_loss(const struct pool *p, int part)
+bool pool_recall(const struct pool *p, uint64_t step, int part, double *ret_loss)
 {
-    return lane_of(p, part)->loss;
+    uint64_t round = step / (uint64_t)p->settings.sync;
+    if (p->settings.samples == 1 || !fits(p, round, part))
+        return false;
+    *ret_loss = lanes_at(&p->lanes, round, part)->loss;
+    return true;
 }
 
 int pool_next(const struct pool *p)

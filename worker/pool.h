@@ -68,8 +68,9 @@ uint64_t pool_round(const struct pool *p);
 /* Is there this lane of the round under way in `lanes`, whoever has put it there? Then it
  * counts as made. */
 bool pool_accept(struct pool *p, int part);
-/* The loss of the last step of a lane that has come to the end of the round. */
-double pool_loss(const struct pool *p, int part);
+/* Is there still this lane of the round that begins with so many steps, the one under way
+ * or the one before? Then the loss of its last step. */
+bool pool_recall(const struct pool *p, uint64_t step, int part, double *ret_loss);
 /* Of the lanes that have not come to the end of the round the first of those least far;
  * -1: all have. */
 int pool_next(const struct pool *p);

@@ -259,43 +259,73 @@ static enum outcome finish_lane(const struct shared_task *t, int part)
     return outcome;
 }
 
-/* Is there nothing left to do for this lane, since it was made before? Then its loss is
- * known, or nobody wants to know. */
-static bool is_there(const struct shared_task *t, uint64_t first, int made)
+/* Is a step that is made again, for the weights alone, behind them? */
+static bool is_past(const struct shared_task *t, uint64_t first, int made)
 {
-    const struct trainer_order *order = t->setup->order;
     const struct pool *p = &t->s->pool;
-    bool again = order->attempt == 0; /* made before, for the weights alone */
-    if (again && p->step > first)     /* unless another task has led beyond it */
-        return first >= t->s->since;
-    if (p->step != first || p->made[order->shared.part] <= made)
+    if (t->setup->order->attempt > 0)
         return false;
-    return again || (p->settings.sync == 1 && p->settings.samples > 1);
+    if (p->step > first) /* unless another task has led beyond it */
+        return first >= t->s->since;
+    return p->step == first && p->made[t->setup->order->shared.part] > made;
+}
+
+/* The lane has come to its end before, but nobody has heard of it: its round is under
+ * way, or was the last one to be taken. */
+static bool is_made(const struct shared_task *t, uint64_t first, int made,
+                    double *ret_loss)
+{
+    const struct pool *p = &t->s->pool;
+    uint64_t sync = sync_of(t->s);
+    int part = t->setup->order->shared.part;
+    bool near = p->step == first ? p->made[part] == p->settings.sync
+                                 : p->step == first + sync && first >= t->s->since;
+    return near && (uint64_t)made + 1 == sync && pool_recall(p, first, part, ret_loss);
+}
+
+/* Others will score with a state that is due, so it is there before anybody hears that
+ * its last lane is made. */
+static enum outcome finish_again(const struct shared_task *t, uint64_t first, int part)
+{
+    struct trainer_shared *s = t->s;
+    if (s->pool.step == first)
+        return finish_lane(t, part);
+    if (config_keeps_state(&s->config.search.shared, s->pool.step))
+        save(s);
+    return OUTCOME_DONE;
+}
+
+static enum outcome train_lane(struct shared_task *t, uint64_t first, int made, double lr)
+{
+    struct trainer_shared *s = t->s;
+    struct pool *p = &s->pool;
+    int part = t->setup->order->shared.part;
+    enum outcome outcome = come_to(t, first, t->setup->order->attempt > 0);
+    double begun = clock_now(&clock_system);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (p->made[part] > made)
+        p->made[part] = 0;
+    if (p->made[part] != made)
+        return OUTCOME_BEHIND;
+    t->values.train_loss = (float)pool_train(p, part, &t->cell, lr);
+    s->seconds = clock_now(&clock_system) - begun;
+    return finish_lane(t, part);
 }
 
 static enum outcome train(struct shared_task *t)
 {
     struct trainer_shared *s = t->s;
-    struct pool *p = &s->pool;
     uint64_t step = t->setup->order->shared.step, first = step - step % sync_of(s);
     int part = t->setup->order->shared.part, made = (int)(step - first);
-    double begun = clock_now(&clock_system), lr = rate(s, step);
+    double lr = rate(s, step), loss;
     t->values.lr = (float)lr;
-    if (!is_there(t, first, made)) {
-        enum outcome outcome = come_to(t, first, t->setup->order->attempt > 0);
-        if (outcome != OUTCOME_DONE)
-            return outcome;
-        begun = clock_now(&clock_system);
-        if (p->made[part] > made)
-            p->made[part] = 0;
-        if (p->made[part] != made)
-            return OUTCOME_BEHIND;
-        t->values.train_loss = (float)pool_train(p, part, &t->cell, lr);
-        s->seconds = clock_now(&clock_system) - begun;
-    } else if (p->step == first) {
-        t->values.train_loss = (float)pool_loss(p, part);
-    }
-    return p->step == first ? finish_lane(t, part) : OUTCOME_DONE;
+    if (is_past(t, first, made))
+        return OUTCOME_DONE;
+    if (!is_made(t, first, made, &loss))
+        return train_lane(t, first, made, lr);
+    t->values.train_loss = (float)loss;
+    return finish_again(t, first, part);
 }
 
 static void report(const struct trainer_shared *s,
@@ -309,19 +339,28 @@ static void report(const struct trainer_shared *s,
                                weights, 2 * weights, &setup->output->lines);
 }
 
+/* From where on this trainer lacks steps that the task needs: a lane in the middle of a
+ * round needs nothing of the others. */
+static struct trial_shared lacks(const struct trainer_shared *s,
+                                 const struct trainer_order *order)
+{
+    const struct pool *p = &s->pool;
+    const struct trial_shared *want = &order->shared;
+    uint64_t first = want->step - want->step % sync_of(s);
+    bool last =
+        want->part == p->settings.samples - 1 && want->step + 1 == first + sync_of(s);
+    int next = pool_next(p);
+    if (order->kind == TRIAL_TRAIN_SHARED && p->step == first && !last)
+        next = want->part;
+    if (next < 0) /* all lanes are there */
+        return (struct trial_shared){p->step + sync_of(s), 0};
+    return (struct trial_shared){p->step + (uint64_t)p->made[next], next};
+}
+
 static void answer_behind(const struct trainer_shared *s,
                           const struct trainer_trial_setup *setup)
 {
-    const struct pool *p = &s->pool;
-    const struct trial_shared *want = &setup->order->shared;
-    bool same_round = setup->order->kind == TRIAL_TRAIN_SHARED &&
-                      want->step - want->step % sync_of(s) == p->step;
-    int next = same_round ? want->part : pool_next(p);
-    if (next < 0 || (same_round && p->made[next] == p->settings.sync))
-        next = pool_next(p);
-    const struct trial_shared at = {
-        p->step + (uint64_t)(next >= 0 ? p->made[next] : p->settings.sync),
-        next >= 0 ? next : 0};
+    const struct trial_shared at = lacks(s, setup->order);
     trainer_side_encode_behind(setup->order->trial, setup->order->attempt, &at,
                                &setup->output->lines);
 }
