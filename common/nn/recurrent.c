@@ -63,6 +63,12 @@ static size_t edges(const struct recurrent_options *o)
     return o->only ? (size_t)o->only->nodes : 1 + edge_number(o->nodes - 2, o->nodes - 1);
 }
 
+/* Floats of a W. */
+static size_t matrix_floats(const struct recurrent *r)
+{
+    return r->hidden * r->width;
+}
+
 size_t recurrent_input(const struct recurrent *r)
 {
     return (size_t)r->options.vocabulary * r->hidden;
@@ -70,14 +76,14 @@ size_t recurrent_input(const struct recurrent *r)
 
 size_t recurrent_edge(const struct recurrent *r, int i, int j)
 {
-    size_t first = recurrent_input(r) + 2 * r->hidden * r->hidden;
+    size_t first = recurrent_input(r) + matrix_floats(r);
     size_t number = edge_number(i, j);
     if (r->options.only && i >= 0) {
         if (j >= r->own.nodes || r->own.previous[j] != i)
             return SIZE_MAX;
         number = (size_t)j;
     }
-    return first + number * 2 * r->hidden * r->hidden;
+    return first + number * matrix_floats(r);
 }
 
 size_t recurrent_count(const struct recurrent *r)
@@ -94,13 +100,13 @@ static int compare_ranges(const void *a, const void *b)
 int recurrent_touched(const struct recurrent *r, const struct recurrent_cell *cell,
                       struct recurrent_range ret[RECURRENT_MAX_RANGES])
 {
-    size_t pair = 2 * r->hidden * r->hidden;
+    size_t each = matrix_floats(r);
     int count = 0;
     ret[count++] = (struct recurrent_range){0, recurrent_input(r)};
-    ret[count++] = (struct recurrent_range){recurrent_input(r), pair};
+    ret[count++] = (struct recurrent_range){recurrent_input(r), each};
     for (int j = 0; j < cell->nodes; j++)
         ret[count++] = (struct recurrent_range){
-            recurrent_edge(r, j == 0 ? -1 : cell->previous[j], j), pair};
+            recurrent_edge(r, j == 0 ? -1 : cell->previous[j], j), each};
     qsort(ret, (size_t)count, sizeof *ret, compare_ranges);
     return count;
 }
@@ -136,12 +142,10 @@ size_t recurrent_slice_back(const struct recurrent *r, int i)
 static size_t list_matrix(struct recurrent *r, struct recurrent_matrix *m,
                           struct piece *list)
 {
-    list[0] = (struct piece){&m->forward,
-                             recurrent_packed(r->kernels, r->hidden, 2 * r->hidden)};
-    list[1] =
-        (struct piece){&m->back, recurrent_packed(r->kernels, 2 * r->hidden, r->hidden)};
-    list[2] = (struct piece){&m->mask,
-                             r->options.drop_weights ? 2 * r->hidden * r->hidden : 0};
+    list[0] =
+        (struct piece){&m->forward, recurrent_packed(r->kernels, r->hidden, r->width)};
+    list[1] = (struct piece){&m->back, recurrent_packed(r->kernels, r->width, r->hidden)};
+    list[2] = (struct piece){&m->mask, r->options.drop_weights ? matrix_floats(r) : 0};
     return 3;
 }
 
@@ -155,7 +159,7 @@ static size_t list_nodes(struct recurrent *r, struct piece *list)
         n += list_matrix(r, &r->matrix[j], list + n);
     for (int j = 0; j < nodes; j++) {
         size_t inputs = r->relaxed && j > 0 ? (size_t)j : 1;
-        list[n++] = (struct piece){&r->a[j], inputs * 2 * rows * r->hidden};
+        list[n++] = (struct piece){&r->a[j], inputs * rows * r->width};
     }
     for (int j = 0; j < nodes; j++)
         list[n++] = (struct piece){&r->h[j], rows * r->hidden};
@@ -169,7 +173,7 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
     size_t steps = (size_t)r->options.steps, batch = (size_t)r->options.batch, n = 0;
     size_t rows = steps * batch, wide = r->hidden;
     size_t normed = r->relaxed ? (size_t)r->options.nodes : 1;
-    r->scratch_each = r->options.drop_weights ? 2 * wide * wide + LINE : 0;
+    r->scratch_each = r->options.drop_weights ? matrix_floats(r) + LINE : 0;
     const struct piece fixed[] = {
         {&r->x, rows * wide},
         {&r->dx, rows * wide},
@@ -204,10 +208,11 @@ static void begin(struct recurrent *r, const struct recurrent_options *options,
         r->options.only = &r->own;
     }
     r->hidden = (size_t)options->hidden;
+    r->width = 2 * r->hidden;
     r->slices = (options->vocabulary + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
     r->kernels = recurrent_kernels_find(options->kernels);
     r->nodes = relaxed ? &recurrent_nodes_relaxed : &recurrent_nodes_discrete;
-    r->count = recurrent_input(r) + 2 * r->hidden * r->hidden * (1 + edges(options));
+    r->count = recurrent_input(r) + matrix_floats(r) * (1 + edges(options));
 }
 
 /* Floats of all pieces, each on a cache line of its own; then their places. */
@@ -255,6 +260,7 @@ int recurrent_make(const struct recurrent_options *options, const struct relaxed
                          bytes >> 20);
     }
     carve(r, r->memory);
+    r->inputs = r->a[0];
     *ret = r;
     return 0;
 }

@@ -15,8 +15,8 @@ enum { MASK_INPUT, MASK_STATE, MASK_OUTPUT, MASKS };
 
 /* Packed weights of a product and of its way back. */
 struct recurrent_matrix {
-    float *forward, *back; /* (H, 2H) and its transposed (2H, H) */
-    float *mask;           /* (H, 2H): 0 or 1 / (1 - share); only with drop_weights */
+    float *forward, *back; /* (H, width) and its transposed */
+    float *mask;           /* (H, width): 0 or 1 / (1 - share); only with drop_weights */
 };
 
 struct recurrent {
@@ -26,6 +26,7 @@ struct recurrent {
     const struct recurrent_nodes *nodes;
     const struct relaxed *relaxed; /* whose core this is; NULL: a model of its own */
     size_t count, hidden; /* hidden: H */
+    size_t width;         /* columns of every W: 2H */
     int slices;
 
     /* The cell at hand. */
@@ -36,6 +37,7 @@ struct recurrent {
     /* All buffers; owned as one block. Rows are (step, column) of the window at hand. */
     float *memory;
     float *x, *dx;      /* (T, B, H): embedded inputs */
+    float *inputs;      /* (T, B, width): x W_x; its gradient. The same as a[0] */
     float *s;           /* (T + 1, B, H): states that enter the steps */
     float *out, *dout;  /* (T, B, H) */
     float *cut;         /* (T, B): factor on the state that leaves a step */
@@ -46,7 +48,7 @@ struct recurrent {
     float *mask[MASKS]; /* (B, H): of inputs, states, outputs */
     float *dstate;      /* (B, H) */
     float *logits;      /* (RECURRENT_CHUNK, V) */
-    float *scratch;      /* (H, 2H) a thread, for masked weights; only with drop_weights */
+    float *scratch; /* (H, width) a thread, for masked weights; only with drop_weights */
     size_t scratch_each; /* floats */
     float *embedding_forward, *embedding_back; /* E', E: packed by slices */
     struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
@@ -73,7 +75,8 @@ struct recurrent_part {
 
 /* What stands between x_t, the state and h_t. Called by all threads of a team. */
 struct recurrent_nodes {
-    /* From x and s to out, and back from dout to dstate and dx: rows of the strip. */
+    /* From inputs and s to out, and back from dout to dstate and the gradient of inputs:
+     * rows of the strip. */
     void (*forward)(const struct recurrent_strip *p);
     void (*back)(const struct recurrent_strip *p);
     /* Gradients of all weights but W_x and W_0, added. */
@@ -83,14 +86,17 @@ struct recurrent_nodes {
 extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed;
 
 /* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its
- * source's gradient grows (of node 0: dstate's; dx is written). Not for a strip of no
- * columns. */
+ * source's gradient grows (of node 0: dstate's). Not for a strip of no columns. */
 void recurrent_node(const struct recurrent_strip *p, int j);
 void recurrent_node_back(const struct recurrent_strip *p, int j);
 /* out from the nodes that the output is made of; back: dh of all nodes from dout. */
 void recurrent_mean(const struct recurrent_strip *p);
 void recurrent_mean_back(const struct recurrent_strip *p);
-/* recurrent_run.c: dw (H, 2H) += a' d over all rows, the part's columns. j: the node
+/* recurrent_run.c: rows (H) on their way into the next step: those longer than state_clip
+ * are cut. factors: (rows). to may be from. */
+void recurrent_cut(const struct recurrent *r, size_t rows, const float *from,
+                   float *factors, float *to);
+/* recurrent_run.c: dw (H, width) += a' d over all rows, the part's columns. j: the node
  * whose weights' mask counts; -1: none. */
 void recurrent_weight_back(const struct recurrent *r, const struct recurrent_part *part,
                            int j, const float *a, const float *d, float *dw);
@@ -127,7 +133,10 @@ struct recurrent_normal {
 };
 void recurrent_norm(const struct recurrent *r, const struct recurrent_normal *p);
 void recurrent_norm_back(const struct recurrent *r, const struct recurrent_normal *p);
-/* recurrent_run.c: x, then all states and outputs of the window. */
+/* The same of the strip's step, out or dout, with options.norm alone: it asks. */
+void recurrent_norm_out(const struct recurrent_strip *p);
+void recurrent_norm_out_back(const struct recurrent_strip *p);
+/* recurrent_run.c: x and inputs, then all states and outputs of the window. */
 void recurrent_forward(struct recurrent *r, const float *parameters,
                        const struct recurrent_window *w);
 /* From dout to the gradients of all weights but the output's; NULL: to those that the
