@@ -365,6 +365,95 @@ static void check_mixtures(const struct recurrent_kernels *f)
     free(sums);
 }
 
+/* A node of a tree: everything that goes in and, as it was, what is replaced. */
+struct node {
+    size_t rows, hidden, row, count, wide;
+    int combination, activation;
+    float *left, *right, *value, *before, *dvalue, *dbefore, *dleft, *dright;
+};
+
+static void node_init(struct node *m, int combination, int activation)
+{
+    *m = (struct node){.rows = draw(1, 5),
+                       .hidden = draw(1, 70),
+                       .combination = combination,
+                       .activation = activation};
+    m->row = m->hidden + draw(0, 9);
+    m->count = m->rows * m->hidden;
+    m->wide = floats(m->rows, m->row, m->hidden);
+    m->left = random_floats(m->wide);
+    m->right = random_floats(m->wide);
+    m->value = result(m->count, false);
+    m->before = result(m->count, false);
+    m->dvalue = random_floats(m->count);
+    m->dbefore = random_floats(m->count);
+    m->dleft = random_floats(m->wide);
+    m->dright = random_floats(m->wide);
+}
+
+static void node_fini(struct node *m)
+{
+    float *owned[] = {m->left,   m->right,   m->value, m->before,
+                      m->dvalue, m->dbefore, m->dleft, m->dright};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+}
+
+static void check_node(const struct node *m, bool joined)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        size_t at = i / m->hidden * m->row + i % m->hidden;
+        double left = (double)m->left[at], right = (double)m->right[at];
+        bool adds = m->combination == RECURRENT_ADD;
+        double p = adds ? left + right : left * right;
+        double d = (double)m->dvalue[i] * slope((double)m->before[i], m->activation) +
+                   (joined ? (double)m->dbefore[i] : 0);
+        assert_near(m->before[i], p, 10);
+        assert_near(m->value[i], activate((double)m->before[i], m->activation), 10);
+        assert_near(m->dleft[at], adds ? d : d * right, 30);
+        assert_near(m->dright[at], adds ? d : d * left, 30);
+    }
+}
+
+static void check_combination(const struct recurrent_kernels *f, int combination,
+                              int activation)
+{
+    struct node m;
+    node_init(&m, combination, activation);
+    float *left = copy_of(m.left, m.wide), *right = copy_of(m.right, m.wide);
+    float *dleft = copy_of(m.dleft, m.wide), *value = result(m.count, false);
+    struct recurrent_combine forward = {m.rows,     m.hidden, combination,
+                                        activation, m.left,   m.right,
+                                        m.row,      m.value,  m.before};
+    f->combine(&forward);
+    forward.value = value;
+    forward.before = NULL;
+    f->combine(&forward);
+    assert_same(value, m.value, m.count);
+    struct recurrent_combine_back back = {m.rows,  m.hidden, combination, activation,
+                                          m.value, m.dvalue, m.dbefore,   m.left,
+                                          m.right, m.row,    m.dleft,     m.dright};
+    f->combine_back(&back);
+    check_node(&m, true);
+    for (size_t i = 0; i + 1 < m.rows; i++) /* what is between rows stays */
+        assert_same(m.dleft + i * m.row + m.hidden, dleft + i * m.row + m.hidden,
+                    m.row - m.hidden);
+    back.dbefore = NULL;
+    f->combine_back(&back);
+    check_node(&m, false);
+    back.left = back.dleft = left;
+    back.right = back.dright = right;
+    f->combine_back(&back); /* in place */
+    for (size_t i = 0; i < m.rows; i++) {
+        assert_same(left + i * m.row, m.dleft + i * m.row, m.hidden);
+        assert_same(right + i * m.row, m.dright + i * m.row, m.hidden);
+    }
+    float *owned[] = {left, right, dleft, value};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+    node_fini(&m);
+}
+
 static void check_cross_entropy(const struct recurrent_kernels *f, float shift)
 {
     size_t count = draw(1, 400), target = draw(0, count - 1);
@@ -429,6 +518,7 @@ START_TEST(every_table_follows_the_definitions)
         for (int i = 0; i < SHAPES; i++) {
             check_highway(*f, i % RECURRENT_ACTIVATIONS);
             check_mixtures(*f);
+            check_combination(*f, i % 2, i / 2 % RECURRENT_ACTIVATIONS);
             check_cross_entropy(*f, i % 2 ? 300.0f : -300.0f);
             check_vectors(*f);
         }
