@@ -41,7 +41,7 @@ static int check(const struct recurrent_options *o, struct error *err)
         {"hidden", o->hidden, MAX_HIDDEN},
         {"steps", o->steps, MAX_STEPS},
         {"batch", o->batch, MAX_BATCH},
-        {"nodes", o->nodes, RECURRENT_MAX_NODES},
+        {"nodes", o->tree ? 1 : o->nodes, RECURRENT_MAX_NODES},
         {"threads", o->threads, MAX_THREADS},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
@@ -49,6 +49,8 @@ static int check(const struct recurrent_options *o, struct error *err)
             return error_set(err, ERROR_INPUT,
                              "recurrent model: %s is %d, allowed are 1 to %d",
                              bounds[i].name, bounds[i].value, bounds[i].most);
+    if (o->tree)
+        return recurrent_tree_check(o->tree, err);
     return o->only ? recurrent_cell_check(o->only, o->nodes, err) : 0;
 }
 
@@ -100,6 +102,7 @@ static int compare_ranges(const void *a, const void *b)
 int recurrent_touched(const struct recurrent *r, const struct recurrent_cell *cell,
                       struct recurrent_range ret[RECURRENT_MAX_RANGES])
 {
+    cell = r->options.tree ? &r->own : cell;
     size_t each = matrix_floats(r);
     int count = 0;
     ret[count++] = (struct recurrent_range){0, recurrent_input(r)};
@@ -154,6 +157,7 @@ static size_t list_nodes(struct recurrent *r, struct piece *list)
 {
     size_t batch = (size_t)r->options.batch, n = 0;
     size_t rows = (size_t)r->options.steps * batch;
+    size_t wide = r->options.tree ? 0 : r->hidden; /* a tree keeps its own values */
     int nodes = r->options.nodes;
     for (int j = 0; j < nodes; j++)
         n += list_matrix(r, &r->matrix[j], list + n);
@@ -162,9 +166,25 @@ static size_t list_nodes(struct recurrent *r, struct piece *list)
         list[n++] = (struct piece){&r->a[j], inputs * rows * r->width};
     }
     for (int j = 0; j < nodes; j++)
-        list[n++] = (struct piece){&r->h[j], rows * r->hidden};
+        list[n++] = (struct piece){&r->h[j], rows * wide};
     for (int j = 0; j < nodes; j++)
-        list[n++] = (struct piece){&r->dh[j], batch * r->hidden};
+        list[n++] = (struct piece){&r->dh[j], batch * wide};
+    return n;
+}
+
+static size_t list_tree(struct recurrent *r, struct piece *list)
+{
+    struct recurrent_tree *tree = &r->tree;
+    size_t steps = (size_t)r->options.steps, batch = (size_t)r->options.batch, n = 0;
+    size_t wide = r->hidden, values = 2 * (size_t)tree->cell.leaves;
+    if (!r->options.tree)
+        return 0;
+    list[n++] = (struct piece){&r->inputs, steps * batch * r->width};
+    list[n++] = (struct piece){&tree->value, values * steps * batch * wide};
+    list[n++] = (struct piece){&tree->gradient, values * batch * wide};
+    list[n++] = (struct piece){&tree->c, (steps + 1) * batch * wide};
+    list[n++] = (struct piece){&tree->dc, 2 * batch * wide};
+    list[n++] = (struct piece){&tree->cut, steps * batch};
     return n;
 }
 
@@ -196,23 +216,38 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
     for (; n < sizeof fixed / sizeof *fixed; n++)
         list[n] = fixed[n];
     n += list_matrix(r, &r->input, list + n);
-    return n + list_nodes(r, list + n);
+    n += list_nodes(r, list + n);
+    return n + list_tree(r, list + n);
+}
+
+/* To all but the nodes, a tree is a cell of one node whose matrices are wider. */
+static void begin_tree(struct recurrent *r)
+{
+    r->tree.cell = *r->options.tree;
+    r->own = (struct recurrent_cell){.nodes = 1};
+    r->options.tree = &r->tree.cell;
+    r->options.only = &r->own;
+    r->options.nodes = 1;
+    r->width = (size_t)r->tree.cell.leaves * r->hidden;
+    r->nodes = &recurrent_nodes_tree;
 }
 
 static void begin(struct recurrent *r, const struct recurrent_options *options,
                   const struct relaxed *relaxed)
 {
     *r = (struct recurrent){.options = *options, .relaxed = relaxed};
-    if (options->only) {
+    r->hidden = (size_t)options->hidden;
+    r->width = 2 * r->hidden;
+    r->nodes = relaxed ? &recurrent_nodes_relaxed : &recurrent_nodes_discrete;
+    if (options->tree)
+        begin_tree(r);
+    else if (options->only) {
         r->own = *options->only;
         r->options.only = &r->own;
     }
-    r->hidden = (size_t)options->hidden;
-    r->width = 2 * r->hidden;
     r->slices = (options->vocabulary + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
     r->kernels = recurrent_kernels_find(options->kernels);
-    r->nodes = relaxed ? &recurrent_nodes_relaxed : &recurrent_nodes_discrete;
-    r->count = recurrent_input(r) + matrix_floats(r) * (1 + edges(options));
+    r->count = recurrent_input(r) + matrix_floats(r) * (1 + edges(&r->options));
 }
 
 /* Floats of all pieces, each on a cache line of its own; then their places. */
@@ -260,7 +295,8 @@ int recurrent_make(const struct recurrent_options *options, const struct relaxed
                          bytes >> 20);
     }
     carve(r, r->memory);
-    r->inputs = r->a[0];
+    if (!options->tree)
+        r->inputs = r->a[0];
     *ret = r;
     return 0;
 }
@@ -296,6 +332,7 @@ static bool leaves_cell(const struct recurrent *r, int j, bool feeds)
 static void take_cell(struct recurrent *r, const struct recurrent_cell *cell)
 {
     bool feeds[RECURRENT_MAX_NODES] = {false};
+    cell = r->options.tree ? &r->own : cell;
     r->cell = cell;
     r->leaves = 0;
     for (int j = 1; j < cell->nodes; j++)

@@ -5,6 +5,7 @@
 #define ARCHWAY_COMMON_NN_RECURRENT_PRIVATE_H
 
 #include "common/nn/recurrent.h"
+#include "common/nn/recurrent_tree.h"
 
 enum {
     RECURRENT_SLICE = 1024, /* words */
@@ -19,14 +20,26 @@ struct recurrent_matrix {
     float *mask;           /* (H, width): 0 or 1 / (1 - share); only with drop_weights */
 };
 
+/* A tree and what is kept of its nodes; all pointers into the model's memory. */
+struct recurrent_tree {
+    struct recurrent_tree_cell cell; /* the copy that options.tree points to */
+    float *value;    /* (2N, T, B, H): of all nodes, then of the injected one with c */
+    float *gradient; /* (2N, B, H): of these at one step */
+    float *c;        /* (T + 1, B, H): memories that enter the steps */
+    float *dc;       /* (2, B, H): of that which enters an even step, an odd one */
+    float *cut;      /* (T, B): factor on the memory that leaves a step */
+};
+
 struct recurrent {
     struct recurrent_options options;
-    struct recurrent_cell own; /* the copy that options.only points to */
+    struct recurrent_cell own;  /* the copy that options.only points to; of a tree one
+                                   node: W_h is its W_0 */
+    struct recurrent_tree tree; /* only with options.tree */
     const struct recurrent_kernels *kernels;
     const struct recurrent_nodes *nodes;
     const struct relaxed *relaxed; /* whose core this is; NULL: a model of its own */
     size_t count, hidden; /* hidden: H */
-    size_t width;         /* columns of every W: 2H */
+    size_t width;         /* columns of every W: 2H; of a tree N H */
     int slices;
 
     /* The cell at hand. */
@@ -37,7 +50,7 @@ struct recurrent {
     /* All buffers; owned as one block. Rows are (step, column) of the window at hand. */
     float *memory;
     float *x, *dx;      /* (T, B, H): embedded inputs */
-    float *inputs;      /* (T, B, width): x W_x; its gradient. The same as a[0] */
+    float *inputs;      /* (T, B, width): x W_x; its gradient. a[0], but of a tree */
     float *s;           /* (T + 1, B, H): states that enter the steps */
     float *out, *dout;  /* (T, B, H) */
     float *cut;         /* (T, B): factor on the state that leaves a step */
@@ -81,9 +94,14 @@ struct recurrent_nodes {
     void (*back)(const struct recurrent_strip *p);
     /* Gradients of all weights but W_x and W_0, added. */
     void (*weights_back)(const struct recurrent *r, const struct recurrent_part *part,
-                         float *gradient);
+                         float *gradient); /* NULL: there are none */
+    /* What is carried from window to window beside h, from w->state and back to it, by
+     * one thread. NULL: nothing. */
+    void (*enter)(const struct recurrent *r, const struct recurrent_window *w);
+    void (*leave)(const struct recurrent *r, const struct recurrent_window *w);
 };
-extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed;
+extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed,
+    recurrent_nodes_tree;
 
 /* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its
  * source's gradient grows (of node 0: dstate's). Not for a strip of no columns. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The recurrence over all steps of a window and its way back, around the nodes of a cell
- * (recurrent_cell.c, relaxed_cell.c). Columns of the batch do not meet before the
- * gradients of the weights are summed (but for norms), so every thread takes some columns
- * through all steps without waiting for the others. Then each weight's gradient is a
- * product over all steps and columns, of which every thread makes some of the result's
- * columns. */
+ * (recurrent_cell.c, recurrent_tree.c, relaxed_cell.c). Columns of the batch do not meet
+ * before the gradients of the weights are summed (but for norms), so every thread takes
+ * some columns through all steps without waiting for the others. Then each weight's
+ * gradient is a product over all steps and columns, of which every thread makes some of
+ * the result's columns. */
 #include "common/nn/recurrent_private.h"
 
 #include <math.h>
@@ -123,6 +123,8 @@ void recurrent_forward(struct recurrent *r, const float *parameters,
 {
     size_t state = (size_t)w->batch * r->hidden;
     memcpy(r->s, w->state, state * sizeof *w->state);
+    if (r->nodes->enter)
+        r->nodes->enter(r, w);
 #pragma omp parallel num_threads(r->options.threads)
     {
         inputs(r, w, parameters);
@@ -135,6 +137,8 @@ void recurrent_forward(struct recurrent *r, const float *parameters,
         }
     }
     memcpy(w->state, r->s + (size_t)w->steps * state, state * sizeof *w->state);
+    if (r->nodes->leave)
+        r->nodes->leave(r, w);
 }
 
 /* The gradient of h_t: what leaves through the output and the state. */
@@ -200,7 +204,8 @@ static void weights_back(const struct recurrent *r, size_t rows, float *gradient
     recurrent_weight_back(r, &part, -1, r->x, r->inputs, gradient + recurrent_input(r));
     recurrent_weight_back(r, &part, 0, r->s, r->a[0],
                           gradient + recurrent_edge(r, -1, 0));
-    r->nodes->weights_back(r, &part, gradient);
+    if (r->nodes->weights_back)
+        r->nodes->weights_back(r, &part, gradient);
 }
 
 /* Rows of dE that were inputs; a thread takes some units of all of them. */
