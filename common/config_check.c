@@ -203,11 +203,12 @@ static int check_language(const struct check *c)
 {
     const struct config_builtin_trainer *t = &c->config->trainer.builtin;
     const char *metric = c->config->reward.metric;
-    if (c->config->space.name != SPACE_RNN_DAG)
-        return contradiction(c, "space.name",
-                             "%s; on texts the built-in trainer trains cells of rnn-dag, and "
-                             "trainer.command names a program for others",
-                             config_choice_name("space.name", c->config->space.name));
+    if (space_reads_of(c->config->space.name) != SPACE_INPUT_TEXT)
+        return contradiction(
+            c, "space.name",
+            "%s; on texts the built-in trainer trains cells of rnn-dag or "
+            "rnn-tree, and trainer.command names a program for others",
+            config_choice_name("space.name", c->config->space.name));
     if (t->optimizer.name != OPTIMIZER_SGD)
         return contradiction(c, "trainer.builtin.optimizer.name",
                              "%s; recurrent cells are trained by sgd",

@@ -184,15 +184,16 @@ const struct config_key config_schema[] = {
         .help = "Largest norm of the gradient."),
     KEY("trainer.builtin.recurrent.state_clip", REAL,
         trainer.builtin.recurrent.state_clip, RANGE(0, 1e6), .initial = "25",
-        .zero = "none", TEXT, .help = "Largest norm of the hidden state."),
+        .zero = "none", TEXT,
+        .help = "Largest norm of the hidden state, and of a tree's memory."),
     KEY("trainer.builtin.recurrent.norm", BOOL, trainer.builtin.recurrent.norm,
         .initial = "false", TEXT,
         .help = "Normalise the cell's output over the columns of a batch."),
     KEY("trainer.builtin.recurrent.output", CHOICE, trainer.builtin.recurrent.output,
         .choices = WORDS("leaves", "all"), .initial = "leaves", TEXT,
-        .help =
-            "The cell's output is the mean of the nodes that feed no other, or of all "
-            "nodes."),
+        .help = "The output of a cell of rnn-dag is the mean of the nodes that feed no "
+                "other, "
+                "or of all nodes."),
     KEY("trainer.builtin.recurrent.average_after", INT,
         trainer.builtin.recurrent.average_after, RANGE(0, 1000), .initial = "never",
         .zero = "never", TEXT,

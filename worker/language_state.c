@@ -18,7 +18,7 @@ static int epoch_of(const void *training)
 /* Floats of the hidden state that count: an epoch begins with zeros. */
 static size_t state_count(const struct language *l, const struct language_position *p)
 {
-    return p->window == 0 ? 0 : (size_t)l->settings.batch * (size_t)l->settings.hidden;
+    return p->window == 0 ? 0 : recurrent_state(l->model, l->settings.batch);
 }
 
 static size_t average_count(const struct language *l, const struct language_position *p)
@@ -132,7 +132,7 @@ static void restart(void *training)
 static uint64_t most(const void *training)
 {
     const struct language *l = training;
-    size_t state = (size_t)l->settings.batch * (size_t)l->settings.hidden;
+    size_t state = recurrent_state(l->model, l->settings.batch);
     return 256 + ((size_t)l->settings.patience + 1) * sizeof *l->losses +
            (2 * recurrent_count(l->model) + state) * sizeof(float);
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "common/kernel_names.h"
-#include "common/space/rnn_dag.h"
 #include "common/text.h"
 #include "worker/language_state.h"
 #include "worker/schedule.h"
@@ -13,34 +12,9 @@
 struct language_child {
     const struct corpus *corpus;
     const struct config *config;
-    struct recurrent_cell cell;
+    struct language_cell cell;
     struct language language;
-    int matrices; /* of hidden x hidden */
 };
-
-/* The names of the space are those of the model. */
-int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret,
-                          int *ret_matrices, struct error *err)
-{
-    static const uint8_t activations[RNN_ACTIVATIONS] = {
-        [RNN_TANH] = RECURRENT_TANH,
-        [RNN_RELU] = RECURRENT_RELU,
-        [RNN_IDENTITY] = RECURRENT_IDENTITY,
-        [RNN_SIGMOID] = RECURRENT_SIGMOID,
-    };
-    struct rnn_dag dag;
-    int status = rnn_dag_from_json(architecture, &dag, err);
-    if (status)
-        return status;
-    *ret = (struct recurrent_cell){.nodes = dag.node_count};
-    for (int j = 0; j < dag.node_count; j++) {
-        ret->activation[j] = activations[dag.nodes[j].activation];
-        ret->previous[j] = (uint8_t)(j > 0 ? dag.nodes[j].previous : 0);
-    }
-    if (ret_matrices)
-        *ret_matrices = rnn_dag_matrices(&dag);
-    return 0;
-}
 
 struct language_settings trainer_language_settings(const struct config *config)
 {
@@ -87,7 +61,7 @@ static int prepare(void *child, const struct config *config,
     struct language_child *c = child;
     struct language_settings settings = trainer_language_settings(config);
     c->config = config;
-    int status = trainer_language_cell(order->architecture, &c->cell, &c->matrices, err);
+    int status = language_cell_read(order->architecture, &c->cell, err);
     if (!status)
         status = trainer_language_fits(
             config, language_bytes(&settings, c->corpus->vocabulary, &c->cell), err);
@@ -123,7 +97,7 @@ static void size(const void *child, double *ret_params, double *ret_flops)
     const struct language_child *c = child;
     double h = c->config->trainer.builtin.hidden, v = c->corpus->vocabulary;
     *ret_params = (double)recurrent_count(c->language.model);
-    *ret_flops = 2 * (c->matrices * h * h + v * h);
+    *ret_flops = 2 * (language_cell_matrices(&c->cell) * h * h + v * h);
 }
 
 static void explain(const struct trial_epoch *values, char *ret, size_t size)

@@ -8,10 +8,6 @@
 #include "worker/language.h"
 #include "worker/trainer_trial.h"
 
-/* The cell of an architecture of rnn-dag. ERROR_PEER naming what is wrong. ret_matrices:
- * of hidden x hidden; may be NULL. */
-int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret,
-                          int *ret_matrices, struct error *err);
 struct language_settings trainer_language_settings(const struct config *config);
 /* ERROR_INPUT when so many bytes are more than a trainer may use. */
 int trainer_language_fits(const struct config *config, size_t need, struct error *err);

@@ -39,8 +39,7 @@ struct shared_task {
     struct trainer_shared *s;
     const struct trainer_trial_setup *setup;
     const struct trainer_patience *patience;
-    struct recurrent_cell cell;
-    int matrices;
+    struct language_cell cell;
     struct trial_epoch values;
 };
 
@@ -236,7 +235,7 @@ static enum outcome score(struct shared_task *t)
     bool stopped = false;
     enum outcome outcome = come_to(t, order->shared.step, false);
     if (outcome == OUTCOME_DONE)
-        t->values.val_loss = (float)pool_score(&t->s->pool, &t->cell, order->shared.part,
+        t->values.val_loss = (float)pool_score(&t->s->pool, &t->cell.graph, order->shared.part,
                                                &t->setup->watch, &stopped);
     return stopped ? OUTCOME_STOPPED : outcome;
 }
@@ -308,7 +307,7 @@ static enum outcome train_lane(struct shared_task *t, uint64_t first, int made, 
         p->made[part] = 0;
     if (p->made[part] != made)
         return OUTCOME_BEHIND;
-    t->values.train_loss = (float)pool_train(p, part, &t->cell, lr);
+    t->values.train_loss = (float)pool_train(p, part, &t->cell.graph, lr);
     s->seconds = clock_now(&clock_system) - begun;
     return finish_lane(t, part);
 }
@@ -369,7 +368,7 @@ static int check_task(const struct shared_task *t, struct error *err)
 {
     const struct pool *p = &t->s->pool;
     const struct trainer_order *order = t->setup->order;
-    int status = recurrent_cell_check(&t->cell, p->settings.nodes, err);
+    int status = recurrent_cell_check(&t->cell.graph, p->settings.nodes, err);
     if (status == 0 && order->kind == TRIAL_TRAIN_SHARED &&
         order->shared.part >= p->settings.samples)
         status = error_set(err, ERROR_PEER, "part %d of a step of %d architectures",
@@ -382,7 +381,7 @@ static int serve(struct shared_task *t, struct error *err)
 {
     const struct trainer_order *order = t->setup->order;
     double started = clock_now(&clock_system);
-    int status = trainer_language_cell(order->architecture, &t->cell, &t->matrices, err);
+    int status = language_cell_read(order->architecture, &t->cell, err);
     if (status == 0)
         status = make(t->s, t->setup->output, err);
     if (status == 0)
@@ -394,7 +393,7 @@ static int serve(struct shared_task *t, struct error *err)
     if (outcome == OUTCOME_BEHIND)
         answer_behind(t->s, t->setup);
     else if (outcome == OUTCOME_DONE)
-        report(t->s, t->setup, t->matrices, &t->values);
+        report(t->s, t->setup, language_cell_matrices(&t->cell), &t->values);
     return outcome == OUTCOME_STOPPED;
 }
 

@@ -93,6 +93,11 @@ size_t recurrent_count(const struct recurrent *r)
     return r->count;
 }
 
+size_t recurrent_state(const struct recurrent *r, int batch)
+{
+    return (size_t)batch * r->hidden * (r->options.tree ? 2 : 1);
+}
+
 static int compare_ranges(const void *a, const void *b)
 {
     const struct recurrent_range *x = a, *y = b;

@@ -100,6 +100,9 @@ size_t recurrent_count(const struct recurrent *r); /* floats of the vector */
 size_t recurrent_input(const struct recurrent *r);
 size_t recurrent_edge(const struct recurrent *r, int i, int j);
 
+/* Floats of the state of a window of so many columns. */
+size_t recurrent_state(const struct recurrent *r, int batch);
+
 /* The parts of the vector that a cell uses, ascending. */
 struct recurrent_range {
     size_t first, count; /* floats */

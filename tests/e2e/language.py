@@ -82,6 +82,27 @@ class Language(runs.RunCase):
         for trial in self.trials('r'): # of the whole run, 80 / perplexity^2
             self.assertAlmostEqual(trial['reward'], 80 / trial['metric'] ** 2, places=3)
 
+    def test_random_trees(self):
+        """Cells of rnn-tree, whose memory is carried from window to window: on two ranks
+        the history of one, of children as large as check says, the best of which knows
+        more than how frequent words are."""
+        sets = [word for key in ('space.name=rnn-tree', 'space.base=4',
+                                 'search.strategy=random', 'control.share=0')
+                for word in ('--set', key)]
+        words = ('search', self.write(trials=10, epochs=6), *sets, '--quiet', '--run')
+        self.archway(*words, 'alone')
+        self.archway(*words, 'r', ranks=2)
+        self.assert_same('r', 'alone')
+        trials = self.trials('r')
+        self.assertEqual(len(trials), 10)
+        best = min(trial['metric'] for trial in trials if trial['metric'] is not None)
+        self.assertLess(best, WORDS / 2)
+        self.assertGreater(best, math.exp(ENTROPY) * 0.97)
+        size = 2 * 4 * 16 ** 2 + (WORDS + 1) * 16 # and <eos>
+        for trial in trials:
+            if trial['params'] is not None:
+                self.assertEqual((trial['params'], trial['flops']), (size, 2 * size))
+
     def test_killed_it_goes_on(self):
         seed = int(os.environ.get('ARCHWAY_TEST_SEED', time.time_ns() % 1000000))
         print('seed', seed, flush=True)
@@ -180,8 +201,9 @@ class Language(runs.RunCase):
     def test_what_does_not_fit_is_refused(self):
         self.refused('trainer.builtin.optimizer.name=adam', says='trained by sgd')
         self.refused('trainer.builtin.optimizer.momentum=0.9', says='trained without, say 0')
-        self.refused('space.name=rnn-tree', says='trains cells of rnn-dag')
-        self.refused('space.name=conv-chain', says='trains cells of rnn-dag')
+        self.refused('space.name=conv-chain', says='trains cells of rnn-dag or rnn-tree')
+        self.refused('space.name=rnn-tree', 'search.strategy=enas', 'search.trials=unlimited',
+                     says='shares weights between cells of space rnn-dag; the space is rnn-tree')
         self.refused('reward.metric=val_accuracy', says='val_loss and val_perplexity')
         self.refused('task.data.path=' + self.path('nowhere'), says='nowhere')
 

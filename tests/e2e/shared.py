@@ -75,6 +75,7 @@ def children_of(pid):
 class Shared(language.Language):
     # Only the text of the other class.
     test_a_search_reaches_the_entropy = None
+    test_random_trees = None
     test_killed_it_goes_on = None
     test_what_does_not_fit_is_refused = None
     test_a_text_that_is_too_short_fails_its_trials = None

@@ -8,13 +8,14 @@
 #include <stdlib.h>
 
 #include "common/space/rnn_dag.h"
+#include "common/space/rnn_tree.h"
 #include "tests/unit/text_rig.h"
 #include "worker/language_state.h"
 #include "worker/schedule.h"
 #include "worker/trainer_language.h"
 #include "worker/training_state.h"
 
-enum state_rig_kind { RIG_IMAGES, RIG_TEXT, RIG_KINDS };
+enum state_rig_kind { RIG_IMAGES, RIG_TEXT, RIG_TREE, RIG_KINDS };
 
 struct state_rig {
     enum state_rig_kind kind;
@@ -23,7 +24,7 @@ struct state_rig {
     struct dataset *data;       /* of images */
     struct conv_chain chain;
     struct corpus corpus; /* of a text */
-    struct recurrent_cell cell;
+    struct language_cell cell;
 };
 
 /* A training of the rig, with the state that goes with it. */
@@ -68,6 +69,21 @@ static inline void rig_open_images(struct state_rig *r, const char *cache)
     rig_need(data_open(&r->config, cache, &r->data, &err) == 0, &err);
 }
 
+/* A tree of two leaves, whose memory is what the first one has come to. */
+static inline json_t *rig_tree(void)
+{
+    static const struct rnn_tree tree = {
+        .base = 2,
+        .nodes = {{RNN_ADD, RNN_TANH}, {RNN_ELEM_MULT, RNN_SIGMOID}, {RNN_ADD, RNN_TANH}},
+        .inject = {RNN_ADD, RNN_RELU},
+        .memory = 0,
+        .injected = 1};
+    json_t *object = json_pack("{s:s}", "space", "rnn-tree");
+    if (!object || !rnn_tree_to_json(&tree, object))
+        abort();
+    return object;
+}
+
 /* 240 words in 4 columns: 6 windows of 10 rows, the last one of 9, and 3 of validation;
  * at a rate that is soon too high, so that averaging begins on the way. */
 static inline void rig_open_text(struct state_rig *r)
@@ -92,11 +108,13 @@ static inline void rig_open_text(struct state_rig *r)
     b->recurrent.average_after = 2;
     b->recurrent.dropout.input = 0.2;
     b->recurrent.dropout.weight = 0.2;
-    r->order.architecture =
-        json_pack("{s:[{s:s,s:i},{s:s,s:i}]}", "nodes", "activation", "tanh", "previous",
-                  RNN_DAG_INPUT, "activation", "relu", "previous", 0);
-    rig_need(trainer_language_cell(r->order.architecture, &r->cell, NULL, &err) == 0,
-             &err);
+    if (r->kind == RIG_TREE)
+        r->order.architecture = rig_tree();
+    else
+        r->order.architecture =
+            json_pack("{s:[{s:s,s:i},{s:s,s:i}]}", "nodes", "activation", "tanh",
+                      "previous", RNN_DAG_INPUT, "activation", "relu", "previous", 0);
+    rig_need(language_cell_read(r->order.architecture, &r->cell, &err) == 0, &err);
 }
 
 static inline void rig_open(struct state_rig *r, enum state_rig_kind kind,
@@ -105,7 +123,7 @@ static inline void rig_open(struct state_rig *r, enum state_rig_kind kind,
     *r = (struct state_rig){.kind = kind, .order = {.type = ORDER_TASK, .seed = 4}};
     config_defaults(&r->config);
     r->config.resources.threads_per_trial = 1;
-    if (kind == RIG_TEXT)
+    if (kind != RIG_IMAGES)
         rig_open_text(r);
     else
         rig_open_images(r, cache);
@@ -122,13 +140,13 @@ static inline void rig_begin(struct state_rig *r, struct state_trial *t)
     struct error err = {0};
     *t = (struct state_trial){.kind = r->kind, .settings = &r->config.trainer.builtin};
     struct language_settings settings = trainer_language_settings(&r->config);
-    int status = r->kind == RIG_TEXT ? language_init(&t->language, &settings, &r->corpus,
+    int status = r->kind != RIG_IMAGES ? language_init(&t->language, &settings, &r->corpus,
                                                      &r->cell, r->order.seed, &err)
                                      : training_init(&t->training, &r->config, r->data,
                                                      &r->chain, r->order.seed, &err);
     rig_need(status == 0, &err);
     status =
-        r->kind == RIG_TEXT
+        r->kind != RIG_IMAGES
             ? language_state_init(&t->state, &t->language, &r->config, &r->order, &err)
             : training_state_init(&t->state, &t->training, &r->config, &r->order, &err);
     rig_need(status == 0, &err);
@@ -155,7 +173,7 @@ static inline bool rig_is_fresh(const struct state_trial *t)
 
 static inline const float *rig_parameters(const struct state_trial *t, size_t *ret_count)
 {
-    bool text = t->kind == RIG_TEXT;
+    bool text = t->kind != RIG_IMAGES;
     *ret_count = text ? recurrent_count(t->language.model)
                       : nn_graph_parameter_count(t->training.graph);
     return text ? t->language.parameters : nn_graph_parameters(t->training.graph);
@@ -174,7 +192,7 @@ static inline bool rig_train(struct state_trial *t, int steps)
     for (int now; (now = rig_epoch(t)) < t->state.epochs;) {
         struct trial_epoch *to = &t->state.curve[now];
         enum training_outcome outcome =
-            t->kind == RIG_TEXT
+            t->kind != RIG_IMAGES
                 ? language_epoch(&t->language, schedule_rate(t->settings, now), &watch,
                                  to)
                 : training_epoch(&t->training, now, &watch, to);
