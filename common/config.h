@@ -154,6 +154,7 @@ struct config_controller {
 struct config_shared {
     int epochs, steps;    /* steps of the shared weights in an epoch */
     int samples;          /* architectures a step */
+    int sync_every;       /* steps between two exchanges of what they gave */
     int save_every;       /* steps between two saved states */
     int controller_steps; /* updates of the policy in an epoch */
     int probes;           /* architectures on the whole validation set, an epoch */
@@ -303,6 +304,8 @@ bool config_relaxes(const struct config *config);
 /* Trials of the control arm at the end of darts: so many that `finalists` and these are
  * shared as control.share says. */
 int64_t config_relaxed_control(const struct config *config);
+/* Is the state of shared weights after so many steps kept? */
+bool config_keeps_state(const struct config_shared *shared, uint64_t step);
 /* Trials of the whole search, as far as the configuration says; 0: no limit. */
 int64_t config_trials(const struct config *config);
 /* Is the data a text, generated or not? */

@@ -56,6 +56,12 @@ int64_t config_relaxed_control(const struct config *config)
                : 0;
 }
 
+bool config_keeps_state(const struct config_shared *s, uint64_t step)
+{
+    return step % (uint64_t)s->save_every < (uint64_t)s->sync_every ||
+           step % (uint64_t)s->steps == 0;
+}
+
 int64_t config_trials(const struct config *config)
 {
     const struct config_search *s = &config->search;
@@ -215,11 +221,12 @@ static int check_language(const struct check *c)
 {
     const struct config_builtin_trainer *t = &c->config->trainer.builtin;
     const char *metric = c->config->reward.metric;
-    if (c->config->space.name != SPACE_RNN_DAG)
-        return contradiction(c, "space.name",
-                             "%s; on texts the built-in trainer trains cells of rnn-dag, and "
-                             "trainer.command names a program for others",
-                             config_choice_name("space.name", c->config->space.name));
+    if (space_reads_of(c->config->space.name) != SPACE_INPUT_TEXT)
+        return contradiction(
+            c, "space.name",
+            "%s; on texts the built-in trainer trains cells of rnn-dag or "
+            "rnn-tree, and trainer.command names a program for others",
+            config_choice_name("space.name", c->config->space.name));
     if (t->optimizer.name != OPTIMIZER_SGD)
         return contradiction(c, "trainer.builtin.optimizer.name",
                              "%s; recurrent cells are trained by sgd",
@@ -335,6 +342,15 @@ static int check_shared(const struct check *c)
                              "set; the weights that %s shares are held by the built-in "
                              "trainer, say []",
                              name);
+    if (s->shared.sync_every > 1 && s->shared.samples == 1)
+        return contradiction(c, "search.shared.sync_every",
+                             "%d, but with search.shared.samples = 1 there is nothing to "
+                             "average",
+                             s->shared.sync_every);
+    if (s->shared.steps % s->shared.sync_every != 0)
+        return contradiction(c, "search.shared.sync_every",
+                             "%d, which does not divide search.shared.steps = %d",
+                             s->shared.sync_every, s->shared.steps);
     if (config_relaxes(c->config))
         return check_relaxed(c);
     if (s->shared.finalists > s->shared.candidates)

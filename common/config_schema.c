@@ -186,15 +186,15 @@ const struct config_key config_schema[] = {
         .help = "Largest norm of the gradient."),
     KEY("trainer.builtin.recurrent.state_clip", REAL,
         trainer.builtin.recurrent.state_clip, RANGE(0, 1e6), .initial = "25",
-        .zero = "none", TEXT, .help = "Largest norm of the hidden state."),
+        .zero = "none", TEXT,
+        .help = "Largest norm of the hidden state, and of a tree's memory."),
     KEY("trainer.builtin.recurrent.norm", BOOL, trainer.builtin.recurrent.norm,
         .initial = "false", TEXT,
         .help = "Normalise the cell's output over the columns of a batch."),
     KEY("trainer.builtin.recurrent.output", CHOICE, trainer.builtin.recurrent.output,
         .choices = WORDS("leaves", "all", "all-but-first"), .initial = "leaves", TEXT,
-        .help = "The cell's output is the mean of the nodes that feed no other, of all "
-                "nodes, "
-                "or of all but the first, as darts has it."),
+        .help = "The output of a cell of rnn-dag is the mean of the nodes that feed no "
+                "other, of all nodes, or of all but the first, as darts has it."),
     KEY("trainer.builtin.recurrent.average_after", INT,
         trainer.builtin.recurrent.average_after, RANGE(0, 1000), .initial = "never",
         .zero = "never", TEXT,
@@ -296,6 +296,13 @@ const struct config_key config_schema[] = {
     KEY("search.shared.samples", INT, search.shared.samples, RANGE(1, 1024),
         .initial = "1", SAMPLED,
         .help = "Architectures of a step, whose gradients are averaged."),
+    KEY("search.shared.sync_every", INT, search.shared.sync_every, RANGE(1, 100000),
+        .initial = "1", SAMPLED,
+        .help =
+            "With 1 the gradients of a step's architectures are averaged, the same as "
+            "one worker would do it. With more, each trains weights of its own for so "
+            "many "
+            "steps, and then the weights are averaged: less to send between ranks."),
     KEY("search.shared.save_every", INT, search.shared.save_every, RANGE(1, 1000000),
         .initial = "100", SHARED,
         .help =

@@ -304,3 +304,29 @@ out:
     free(y);
     return result;
 }
+
+/* By halving: the tails are as good as erfc. */
+static double normal_quantile(double p)
+{
+    double low = -40, high = 40;
+    for (int i = 0; i < 64; i++) {
+        double middle = (low + high) / 2;
+        if (0.5 * erfc(-middle / sqrt(2)) < p)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+/* Expansion in 1 / freedom around the normal quantile (Abramowitz and Stegun, 26.7.5). */
+double stats_student_quantile(double p, double freedom)
+{
+    if (!(p > 0 && p < 1 && freedom >= 3))
+        return NAN;
+    double z = normal_quantile(p), s = z * z, v = freedom;
+    double a = (s + 1) / 4, b = ((5 * s + 16) * s + 3) / 96;
+    double c = (((3 * s + 19) * s + 17) * s - 15) / 384;
+    double d = ((((79 * s + 776) * s + 1482) * s - 1920) * s - 945) / 92160;
+    return z * (1 + (a + (b + (c + d / v) / v) / v) / v);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Statistics for comparing two samples of rewards. Functions that have no answer (too few
- * values, all equal) return NAN or false rather than a number that looks like one. */
+/* Statistics for comparing samples of rewards and for forecasts. Functions that have no
+ * answer (too few values, all equal) return NAN or false rather than a number that looks
+ * like one. */
 #ifndef ARCHWAY_COMMON_STATS_H
 #define ARCHWAY_COMMON_STATS_H
 
@@ -12,6 +13,10 @@ double stats_mean(const double *v, size_t n);     /* NAN for n = 0 */
 double stats_variance(const double *v, size_t n); /* unbiased; NAN for n < 2 */
 /* Quantile by linear interpolation of the sorted sample (type 7); v need not be sorted. */
 double stats_quantile(const double *v, size_t n, double p);
+
+/* Quantile p of (0, 1) of Student's t distribution; NAN for other p and for fewer than 3
+ * degrees of freedom, which need not be whole. Within 3 % (1e-3 for p up to 0.99). */
+double stats_student_quantile(double p, double freedom);
 
 struct stats_interval {
     double estimate, low, high;

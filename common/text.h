@@ -46,6 +46,9 @@ int text_read_file(const char *path, size_t limit, char **ret, size_t *ret_size,
                    struct error *err);
 /* Write a file atomically: temporary name, fsync, rename, fsync of the folder. */
 int text_write_file(const char *path, const char *data, size_t size, struct error *err);
+/* The second half of that: a file beside `path`, written and synced, takes its place. On
+ * failure it is removed. */
+int text_rename_file(const char *temporary, const char *path, struct error *err);
 /* The UTF-8 character (RFC 3629) at s, of which `left` > 0 bytes may be read. Returns its
  * bytes, or 0 when there is none. */
 int text_decode_utf8(const unsigned char *s, size_t left, uint32_t *ret);

@@ -102,6 +102,24 @@ static int write_temporary(const char *temporary, const char *data, size_t size,
     return result;
 }
 
+static int take_place(const char *temporary, const char *path, bool sync,
+                      struct error *err)
+{
+    if (rename(temporary, path) < 0) {
+        int status = error_set_errno(err, "cannot write '%s'", path);
+        unlink(temporary);
+        return status;
+    }
+    return sync && sync_folder_of(path) < 0
+               ? error_set_errno(err, "cannot sync the folder of '%s'", path)
+               : 0;
+}
+
+int text_rename_file(const char *temporary, const char *path, struct error *err)
+{
+    return take_place(temporary, path, true, err);
+}
+
 static int replace_file(const char *path, const char *data, size_t size, bool sync,
                         struct error *err)
 {
@@ -111,13 +129,12 @@ static int replace_file(const char *path, const char *data, size_t size, bool sy
         errno = ENAMETOOLONG;
         return error_set_errno(err, "cannot write '%s'", path);
     }
-    int status = 0;
-    if (write_temporary(temporary, data, size, sync) < 0 || rename(temporary, path) < 0) {
-        status = error_set_errno(err, "cannot write '%s'", path);
+    if (write_temporary(temporary, data, size, sync) < 0) {
+        int status = error_set_errno(err, "cannot write '%s'", path);
         unlink(temporary);
-    } else if (sync && sync_folder_of(path) < 0)
-        status = error_set_errno(err, "cannot sync the folder of '%s'", path);
-    return status;
+        return status;
+    }
+    return take_place(temporary, path, sync, err);
 }
 
 int text_write_file(const char *path, const char *data, size_t size, struct error *err)

@@ -90,6 +90,7 @@ void dispatcher_free(struct dispatcher *d)
     work_heap_fini(&d->waiting);
     work_heap_fini(&d->aside);
     blame_free(d->blame);
+    dispatcher_gang_fini(d);
     placement_fini(&d->placement);
     bytes_fini(&d->in);
     bytes_fini(&d->out);
@@ -254,6 +255,8 @@ static int take_result(struct dispatcher *d, int rank, const struct message_resu
     if (status != 0)
         return status;
     judge(d, rank, m->trial, r.failure);
+    if (m->failure != FAILURE_NONE && m->failure != FAILURE_NAN)
+        dispatcher_break_gang(d, t);
     dispatcher_learn(d, t);
     if (t->state == TRIAL_DONE) /* a result without a finite reward is none */
         d->results++;

@@ -53,6 +53,7 @@ struct dispatcher_setup { /* all borrowed for the life of the dispatcher */
     struct wire *wire;
     const struct clock *clock;
     const char *run_folder; /* absolute */
+    bool gangs;     /* ranks can send to each other, and their trainers exchange lanes */
     bool continues; /* a trial that is cut off by the end is continued by the next session */
     void (*notify)(void *context, const struct dispatcher_event *event);
     void *context;

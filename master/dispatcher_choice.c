@@ -45,9 +45,11 @@ double dispatcher_expected(struct dispatcher *d, const struct trial *t, double q
     return isnan(seconds) ? seconds : fmax(0, seconds - t->saved_seconds);
 }
 
-static bool can_continue(const struct dispatcher *d)
+/* Steps of shared weights are short, and no state is kept of one. */
+static bool can_continue(const struct dispatcher *d, const struct trial *t)
 {
-    return (d->setup.continues || d->seen_state) && !d->final;
+    return (d->setup.continues || d->seen_state) && !d->final &&
+           t->kind == TRIAL_TRAIN_CHILD;
 }
 
 /* Will it end in time, or is a part of it worth having? Unknown: yes. */
@@ -58,7 +60,7 @@ static bool is_in_time(struct dispatcher *d, const struct trial *t, double left,
         return true;
     *ret_seconds = dispatcher_expected(d, t, engine_config(d->setup.engine)->run.forecast);
     return isnan(*ret_seconds) || *ret_seconds <= left ||
-           (can_continue(d) && left > worth_starting);
+           (can_continue(d, t) && left > worth_starting);
 }
 
 /* May it start now? */

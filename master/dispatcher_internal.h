@@ -33,10 +33,21 @@ struct dispatcher_shared {
     int rank, slot;     /* rank 0: nowhere yet */
     uint64_t next, end; /* steps among these trials are made again there; end 0: none */
     uint64_t from;      /* the first of these steps */
+    struct trial_shared by; /* what builds on them, */
+    int by_kind;            /* and its kind */
     bool waits;         /* for the trial `next`, a step that runs elsewhere */
     int failures;       /* of them, in a row */
     uint64_t behind;    /* trial for which weights were not there */
     int behinds;        /* how often, in a row */
+};
+
+/* Ranks that make the lanes of a step together. */
+struct dispatcher_gang {
+    int32_t *ranks; /* owned */
+    int count;
+    bool came, left; /* ranks, since it was formed */
+    bool broken;     /* a lane failed: nobody should wait for it */
+    bool alone;      /* the only member failed: others may join now */
 };
 
 /* Slots of ranks that are ready, by how many flights they hold. */
@@ -80,6 +91,7 @@ struct dispatcher {
     double mean_seconds; /* of attempts, moving average; negative: none yet */
     struct forecast forecast;
     struct dispatcher_shared shared;
+    struct dispatcher_gang gang;
     bool seen_state;        /* a trainer has saved the state of a trial */
     double end_at, span;    /* monotonic end of the session, INFINITY: none; its length */
     bool final, begun;      /* no session follows; a rank has been ready */
@@ -123,6 +135,14 @@ void dispatcher_read_derived(const struct dispatcher *d, const struct message_re
                              struct architecture *room, struct ledger_result *r,
                              struct error *why);
 void dispatcher_describe_shared(const struct dispatcher *d, struct text *out);
+/* dispatcher_gang.c. Are lanes of steps made by several ranks? */
+bool dispatcher_has_gang(const struct dispatcher *d);
+/* The slot for a lane, if it has room; else NULL. */
+int dispatcher_pair_lane(struct dispatcher *d, int depth, const struct trial *t,
+                         struct dispatcher_slot **ret, struct error *err);
+/* An attempt failed: if it was of a lane, whoever waits for it need not wait. */
+void dispatcher_break_gang(struct dispatcher *d, const struct trial *t);
+void dispatcher_gang_fini(struct dispatcher *d);
 /* Tell a rank. attempt 0: a step that is made again. */
 int dispatcher_send_task(struct dispatcher *d, const struct trial *t,
                          const struct dispatcher_slot *s, int attempt, struct error *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trials on weights that all architectures share. Steps of training go to one slot, the
- * holder, in their order; scores go to any, since trainers read the weights that they
- * score with from the run's folder.
+ * holder, in their order, or, with several lanes, to those of a gang (dispatcher_gang.c);
+ * scores go to any, since trainers read the weights that they score with from the run's
+ * folder.
  *
  * A trainer whose weights are not those that a trial needs says how far they have come:
  * it has been started again, or is another one after a rank was lost or the run resumed.
@@ -83,13 +84,33 @@ static uint64_t find_step(const struct dispatcher *d, const struct trial_shared 
     return id;
 }
 
+/* Does a trial build on this step? A lane in the middle of a round knows nothing of the
+ * other lanes of that round. */
+static bool is_needed(const struct dispatcher *d, const struct trial *step,
+                      const struct trial_shared *by, int kind)
+{
+    const struct config_shared *c = &engine_config(d->setup.engine)->search.shared;
+    uint64_t sync = (uint64_t)c->sync_every;
+    uint64_t round = by->step - by->step % sync;
+    if (!trial_kind_is_step(step->kind))
+        return false;
+    if (!dispatcher_has_gang(d) || kind != TRIAL_TRAIN_SHARED)
+        return true;
+    /* The last one of a round waits for all of it, so that the state can be kept. */
+    if (by->part == c->samples - 1 && by->step == round + sync - 1)
+        return true;
+    return step->shared.step < round ||
+           (step->shared.step < by->step && step->shared.part == by->part);
+}
+
 /* Where steps that can be made again end: at the first that has no outcome yet, for which
  * those behind it have to wait too. */
 static uint64_t find_end(const struct dispatcher *d, uint64_t first, uint64_t id)
 {
+    const struct trial *by = ledger_trial(d->ledger, id);
     for (uint64_t i = first; i < id; i++) {
         const struct trial *t = ledger_trial(d->ledger, i);
-        if (trial_kind_is_step(t->kind) && t->state != TRIAL_DONE &&
+        if (is_needed(d, t, &by->shared, by->kind) && t->state != TRIAL_DONE &&
             t->state != TRIAL_FAILED)
             return i;
     }
@@ -111,6 +132,8 @@ static int begin(struct dispatcher *d, struct dispatcher_slot *s, uint64_t trial
             (unsigned long long)trial, s->rank, (unsigned long long)at->step, at->part,
             first == trial ? ": no such step is in the record" : "");
     hold(d, s);
+    h->by = ledger_trial(d->ledger, trial)->shared;
+    h->by_kind = ledger_trial(d->ledger, trial)->kind;
     h->next = first;
     h->end = find_end(d, first, trial);
     h->from = at->step;
@@ -166,7 +189,7 @@ static bool next_again(struct dispatcher *d, uint64_t *ret_id)
 {
     struct dispatcher_shared *h = &d->shared;
     while (h->next < h->end &&
-           !trial_kind_is_step(ledger_trial(d->ledger, h->next)->kind))
+           !is_needed(d, ledger_trial(d->ledger, h->next), &h->by, h->by_kind))
         h->next++;
     if (h->next >= h->end)
         return false;

@@ -186,6 +186,7 @@ static int give_up_attempt(struct dispatcher *d, int rank, int slot, struct erro
         status = engine_finish(d->setup.engine, trial, rank, slot, &r, err);
     if (status != 0)
         return status;
+    dispatcher_break_gang(d, ledger_trial(d->ledger, trial));
     bool again = ledger_trial(d->ledger, trial)->state == TRIAL_QUEUED;
     dispatcher_notify(d, again ? DISPATCHER_ATTEMPT_FAILED : DISPATCHER_FINISHED, trial, rank,
                       reason);

@@ -47,6 +47,7 @@ void dispatcher_offer(struct dispatcher *d, int rank)
     for (int i = 0; i < w->slot_count; i++)
         dispatcher_list(d, &w->slots[i]);
     d->ready += w->slot_count;
+    d->gang.came = true;
 }
 
 void dispatcher_withdraw(struct dispatcher *d, int rank)
@@ -57,6 +58,7 @@ void dispatcher_withdraw(struct dispatcher *d, int rank)
     for (int i = 0; i < w->slot_count; i++)
         dispatcher_unlist(d, &w->slots[i]);
     d->ready -= w->slot_count;
+    d->gang.left = true;
 }
 
 void dispatcher_quarantine(struct dispatcher *d, const char *host)

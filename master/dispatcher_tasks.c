@@ -192,26 +192,47 @@ static bool is_patient(struct dispatcher *d, int rank)
 
 /* A step of shared weights goes where they are, unless it failed there. */
 static struct dispatcher_slot *pair_step(struct dispatcher *d, int depth,
-                                         uint64_t *ret_id)
+                                         const struct trial *t)
 {
-    *ret_id = dispatcher_first_step(d, *ret_id);
-    int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
+    int failed = failed_on(d, t);
     bool there = failed > 0 && failed == d->shared.rank;
     return dispatcher_holder(d, depth, there ? elsewhere(d, depth, failed) : NULL);
 }
 
-/* The next trial and its slot: a retry not where it failed, while something else can be
- * done there meanwhile or it need not wait for long. */
-static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *ret_id)
+/* While lanes have weights of their own, they need not wait for each other. */
+static bool next_lane(const struct dispatcher *d, uint64_t *id)
+{
+    return engine_config(d->setup.engine)->search.shared.sync_every > 1 &&
+           ledger_next_after(d->ledger, *id, id) &&
+           ledger_trial(d->ledger, *id)->kind == TRIAL_TRAIN_SHARED;
+}
+
+/* Lanes wait for those of other ranks: what stands behind one is soon of no use. */
+enum { LANES_AHEAD = 4 };
+
+/* The next step that can be made now. */
+static int pair_steps(struct dispatcher *d, int depth, uint64_t *ret_id,
+                      struct dispatcher_slot **ret, struct error *err)
+{
+    int looks = 2 * engine_config(d->setup.engine)->search.shared.samples, status;
+    *ret_id = dispatcher_first_step(d, *ret_id);
+    if (!dispatcher_has_gang(d)) {
+        *ret = pair_step(d, depth, ledger_trial(d->ledger, *ret_id));
+        return 0;
+    }
+    depth = depth < LANES_AHEAD ? depth : LANES_AHEAD;
+    do
+        status =
+            dispatcher_pair_lane(d, depth, ledger_trial(d->ledger, *ret_id), ret, err);
+    while (status == 0 && !*ret && --looks > 0 && next_lane(d, ret_id));
+    return status;
+}
+
+/* A slot for a trial that needs no other: a retry not where it failed, while something
+ * else can be done there meanwhile or it need not wait for long. */
+static struct dispatcher_slot *pair_any(struct dispatcher *d, int depth, uint64_t *ret_id)
 {
     struct dispatcher_slot *s = dispatcher_roomiest(d, depth), *other;
-    if (d->stopping || !s || !dispatcher_choose(d, false, ret_id))
-        return NULL;
-    int kind = ledger_trial(d->ledger, *ret_id)->kind;
-    if (kind != TRIAL_TRAIN_CHILD && dispatcher_catches_up(d))
-        return NULL;
-    if (trial_kind_is_step(kind))
-        return pair_step(d, depth, ret_id);
     int failed = failed_on(d, ledger_trial(d->ledger, *ret_id));
     if (!failed || strcmp(host_of(d, s->rank), host_of(d, failed)) != 0) {
         d->deferred_since = 0;
@@ -227,6 +248,23 @@ static struct dispatcher_slot *pair(struct dispatcher *d, int depth, uint64_t *r
     return s;
 }
 
+/* The next trial and its slot; *ret NULL: there is none now. */
+static int pair(struct dispatcher *d, int depth, uint64_t *ret_id,
+                struct dispatcher_slot **ret, struct error *err)
+{
+    *ret = NULL;
+    if (d->stopping || !dispatcher_roomiest(d, depth) ||
+        !dispatcher_choose(d, false, ret_id))
+        return 0;
+    int kind = ledger_trial(d->ledger, *ret_id)->kind;
+    if (kind != TRIAL_TRAIN_CHILD && dispatcher_catches_up(d))
+        return 0;
+    if (trial_kind_is_step(kind))
+        return pair_steps(d, depth, ret_id, ret, err);
+    *ret = pair_any(d, depth, ret_id);
+    return 0;
+}
+
 uint64_t dispatcher_deferred(const struct dispatcher *d)
 {
     return d->deferred_since > 0 ? ledger_count_retries(d->ledger) : 0;
@@ -239,13 +277,14 @@ int dispatcher_hand_out(struct dispatcher *d, struct error *err)
     uint64_t id;
     if (handed < 0)
         return handed;
-    while ((s = pair(d, depth, &id))) {
-        int status = hand_out_one(d, id, s, err);
-        if (status != 0)
-            return status;
+    for (;;) {
+        int status = pair(d, depth, &id, &s, err);
+        if (status == 0 && s)
+            status = hand_out_one(d, id, s, err);
+        if (status != 0 || !s)
+            return status != 0 ? status : handed;
         handed++;
     }
-    return handed;
 }
 
 /* Of training behind its trial. */

@@ -137,9 +137,9 @@ static int open_dispatcher(struct session *s, struct error *err)
                                  .wire = s->setup->wire,
                                  .clock = s->setup->clock,
                                  .run_folder = s->absolute,
+                                 .gangs = strcmp(s->setup->wire->ops->name, "mpi") == 0,
                                  .continues = c->run.checkpoints && !s->setup->lockstep &&
-                                              c->trainer.command_count == 0 &&
-                                              !config_reads_text(c),
+                                              c->trainer.command_count == 0,
                                  .notify = session_event,
                                  .context = s};
     int status = dispatcher_new(&d, &s->dispatcher, err);

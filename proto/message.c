@@ -20,8 +20,10 @@ const char *message_name(int type)
         [MESSAGE_STOP] = "STOP",           [MESSAGE_BYE] = "BYE",
         [MESSAGE_SUSPEND] = "SUSPEND",     [MESSAGE_CHECKPOINT] = "CHECKPOINT",
         [MESSAGE_SUSPENDED] = "SUSPENDED", [MESSAGE_BEHIND] = "BEHIND",
+        [MESSAGE_GANG] = "GANG",           [MESSAGE_LANE] = "LANE",
+        [MESSAGE_WANT] = "WANT",
     };
-    if (type < MESSAGE_HELLO || type > MESSAGE_BEHIND)
+    if (type < MESSAGE_HELLO || type > MESSAGE_WANT)
         return "unknown";
     return names[type];
 }
@@ -174,6 +176,24 @@ static void put_behind(struct bytes *out, const struct message_behind *b)
     put_shared(out, &b->at);
 }
 
+static void put_gang(struct bytes *out, const struct message_gang *g)
+{
+    out->failed |= g->count < 0 || g->count > MESSAGE_MAX_GANG;
+    put_i32(out, g->count);
+    for (int32_t i = 0; i < g->count && !out->failed; i++)
+        put_i32(out, g->ranks[i]);
+}
+
+static void put_lane(struct bytes *out, const struct message_lane *l)
+{
+    bytes_put_u64(out, l->round);
+    put_i32(out, l->part);
+    bytes_put_u64(out, l->offset);
+    bytes_put_u64(out, l->total);
+    bytes_put_u32(out, l->size);
+    bytes_put(out, l->data, l->size);
+}
+
 static void put_payload(struct bytes *out, const struct message *m)
 {
     switch (m->type) {
@@ -212,6 +232,15 @@ static void put_payload(struct bytes *out, const struct message *m)
     case MESSAGE_BEHIND:
         put_behind(out, &m->behind);
         break;
+    case MESSAGE_GANG:
+        put_gang(out, &m->gang);
+        break;
+    case MESSAGE_LANE:
+        put_lane(out, &m->lane);
+        break;
+    case MESSAGE_WANT:
+        bytes_put_u64(out, m->want.round);
+        break;
     case MESSAGE_READY:
     case MESSAGE_SUSPEND:
     case MESSAGE_SUSPENDED:
@@ -245,6 +274,8 @@ void message_fini(struct message *m)
         free(m->result.epochs);
         free(m->result.reason);
         free(m->result.architecture);
+    } else if (m->type == MESSAGE_GANG) {
+        free(m->gang.ranks);
     }
     m->type = MESSAGE_READY; /* owns nothing */
 }

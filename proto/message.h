@@ -19,9 +19,14 @@
  *   agent  -> master  CHECKPOINT what became of the state of a trial; when it is
  *                                "suspended", the attempt is over and no RESULT follows
  *   master -> agent   SUSPEND    STOP is near: have running trials saved where trainers
- * can agent  -> master  SUSPENDED  what could be saved is; nothing more is started master
- * -> agent   STOP       kill all trainers, say BYE, end; was any rank lost? agent  ->
- * master  BYE        nothing runs here any more; reason when it is an error
+ *                                can
+ *   agent  -> master  SUSPENDED  what could be saved is; nothing more is started
+ *   master -> agent   GANG       ranks that make the lanes of a step of shared weights
+ *                                together from now on, and say so to each other
+ *   agent  -> agent   LANE       a piece of a lane (worker/lanes.h), in its order
+ *   agent  -> agent   WANT       send me your lanes of this round (again)
+ *   master -> agent   STOP       kill all trainers, say BYE, end; was any rank lost?
+ *   agent  -> master  BYE        nothing runs here any more; reason when it is an error
  */
 #ifndef ARCHWAY_PROTO_MESSAGE_H
 #define ARCHWAY_PROTO_MESSAGE_H
@@ -34,12 +39,14 @@
 #include "common/trial.h"
 
 enum {
-    MESSAGE_VERSION = 5,
+    MESSAGE_VERSION = 6,
     MESSAGE_HEADER = 12, /* bytes of a frame before its payload */
     MESSAGE_MAX_SLOTS = 1024,
     MESSAGE_TEXT = 256,
-    MESSAGE_MAX_JSON = 1 << 18,  /* bytes of an architecture or of hyperparameters */
-    MESSAGE_MAX_CONFIG = 1 << 20 /* bytes of the configuration */
+    MESSAGE_MAX_JSON = 1 << 18,   /* bytes of an architecture or of hyperparameters */
+    MESSAGE_MAX_CONFIG = 1 << 20, /* bytes of the configuration */
+    MESSAGE_MAX_GANG = 1024,      /* ranks */
+    MESSAGE_MAX_PIECE = 8 << 20   /* bytes of a lane in one message */
 };
 
 enum message_type {
@@ -56,7 +63,10 @@ enum message_type {
     MESSAGE_SUSPEND,
     MESSAGE_CHECKPOINT,
     MESSAGE_SUSPENDED,
-    MESSAGE_BEHIND
+    MESSAGE_BEHIND,
+    MESSAGE_GANG,
+    MESSAGE_LANE,
+    MESSAGE_WANT
 };
 
 struct message_hello {
@@ -131,6 +141,23 @@ struct message_behind {
     struct trial_shared at; /* steps made; architectures of the next one taken */
 };
 
+struct message_gang {
+    int32_t count;
+    int32_t *ranks; /* owned after decode; a rank that is not among them is not in it */
+};
+
+struct message_lane {
+    uint64_t round;
+    int32_t part;
+    uint64_t offset, total; /* bytes: where the piece begins, of the whole lane */
+    uint32_t size;          /* of the piece; it ends within the lane */
+    const uint8_t *data;    /* borrowed; after decode from the input */
+};
+
+struct message_want {
+    uint64_t round;
+};
+
 struct message_heartbeat {
     int32_t busy_slots;
     int32_t slot_count;
@@ -147,6 +174,9 @@ struct message {
         struct message_heartbeat heartbeat;
         struct message_checkpoint checkpoint;
         struct message_behind behind;
+        struct message_gang gang;
+        struct message_lane lane;
+        struct message_want want;
         struct {
             uint64_t trial;
             int32_t attempt;

@@ -237,6 +237,33 @@ static void get_behind(struct decoder *d, struct message_behind *b)
     get_shared(d, &b->at);
 }
 
+static void get_gang(struct decoder *d, struct message_gang *g)
+{
+    g->count = get_i32(d, "ranks", 0, MESSAGE_MAX_GANG);
+    g->ranks = take_array(d, "ranks", (size_t)g->count, sizeof *g->ranks, 4);
+    for (int32_t i = 0; !d->failed && i < g->count; i++)
+        g->ranks[i] = get_i32(d, "rank", 0, INT32_MAX);
+}
+
+static uint64_t get_round(struct decoder *d)
+{
+    return (uint64_t)within(d, "round", (int64_t)bytes_get_u64(&d->in), 0, INT64_MAX - 1);
+}
+
+static void get_lane(struct decoder *d, struct message_lane *l)
+{
+    l->round = get_round(d);
+    l->part = get_i32(d, "part", 0, INT32_MAX);
+    l->offset =
+        (uint64_t)within(d, "offset", (int64_t)bytes_get_u64(&d->in), 0, INT64_MAX);
+    l->total = (uint64_t)within(d, "total", (int64_t)bytes_get_u64(&d->in), 0, INT64_MAX);
+    l->size = (uint32_t)within(d, "size", bytes_get_u32(&d->in), 1, MESSAGE_MAX_PIECE);
+    l->data = bytes_get(&d->in, l->size);
+    if (check_read(d, "piece") &&
+        (l->offset > l->total || l->size > l->total - l->offset))
+        fail_range(d, "size", l->size, 1, (int64_t)(l->total - l->offset));
+}
+
 static void get_payload(struct decoder *d, struct message *m)
 {
     switch (m->type) {
@@ -276,6 +303,15 @@ static void get_payload(struct decoder *d, struct message *m)
     case MESSAGE_BEHIND:
         get_behind(d, &m->behind);
         break;
+    case MESSAGE_GANG:
+        get_gang(d, &m->gang);
+        break;
+    case MESSAGE_LANE:
+        get_lane(d, &m->lane);
+        break;
+    case MESSAGE_WANT:
+        m->want.round = get_round(d);
+        break;
     case MESSAGE_READY:
     case MESSAGE_SUSPEND:
     case MESSAGE_SUSPENDED:
@@ -300,7 +336,7 @@ static int open_frame(struct bytes_reader *in, struct decoder *d)
                          "message: version %u, this program speaks version %d: all ranks "
                          "must run the same archway",
                          version, MESSAGE_VERSION);
-    if (type < MESSAGE_HELLO || type > MESSAGE_BEHIND)
+    if (type < MESSAGE_HELLO || type > MESSAGE_WANT)
         return error_set(d->err, ERROR_PEER, "message: unknown type %u", type);
     d->message = message_name((int)type);
     if (size > WIRE_MAX_MESSAGE || size > bytes_left(in))

@@ -34,14 +34,18 @@ enum field {
     FIELD_PART,
     FIELD_ARCHITECTURE,
     FIELD_LOG_PROBABILITY,
+    FIELD_FD,
+    FIELD_STRIDE,
+    FIELD_SAMPLES,
+    FIELD_ROUND,
     FIELD_COUNT
 };
 
 static const char *const field_names[FIELD_COUNT] = {
-    "type",        "protocol", "name",  "version",      "queue",
-    "trial",       "attempt",  "epoch", "metrics",      "seconds",
-    "status",      "params",   "flops", "reason",       "kernels",
-    "checkpoints", "step",     "part",  "architecture", "log_probability",
+    "type",         "protocol",        "name",    "version",     "queue",   "trial",
+    "attempt",      "epoch",           "metrics", "seconds",     "status",  "params",
+    "flops",        "reason",          "kernels", "checkpoints", "step",    "part",
+    "architecture", "log_probability", "fd",      "stride",      "samples", "round",
 };
 
 enum { QUEUE_MAX = 1024, EXCERPT = 60 };
@@ -407,6 +411,28 @@ static int get_behind(const struct line *l, struct trainer_line *ret)
     return rc;
 }
 
+static int get_lanes(const struct line *l, struct trainer_line *ret)
+{
+    int64_t fd = 0, samples = 0;
+    int rc = get_integer(l, FIELD_FD, 0, INT32_MAX, &fd);
+    if (rc == 0)
+        rc = get_integer(l, FIELD_SAMPLES, 1, TRAINER_MAX_LANES, &samples);
+    if (rc == 0)
+        rc = get_integer(l, FIELD_STRIDE, 1, INT64_MAX / (2 * TRAINER_MAX_LANES),
+                         &ret->stride);
+    ret->fd = (int32_t)fd;
+    ret->samples = (int32_t)samples;
+    return rc;
+}
+
+static int get_missing(const struct line *l, struct trainer_line *ret)
+{
+    int64_t round = 0;
+    int rc = get_integer(l, FIELD_ROUND, 0, INT64_MAX, &round);
+    ret->round = (uint64_t)round;
+    return rc;
+}
+
 static int get_line(struct line *l, const char *metric, struct trainer_line *ret)
 {
     char type[32] = "";
@@ -437,9 +463,17 @@ static int get_line(struct line *l, const char *metric, struct trainer_line *ret
         ret->type = TRAINER_BEHIND;
         return get_behind(l, ret);
     }
+    if (strcmp(type, "lanes") == 0) {
+        ret->type = TRAINER_LANES;
+        return get_lanes(l, ret);
+    }
+    if (strcmp(type, "missing") == 0) {
+        ret->type = TRAINER_MISSING;
+        return get_missing(l, ret);
+    }
     return error_set(l->err, ERROR_PEER,
                      "the line's type is \"%s\", allowed are ready, progress, result, "
-                     "checkpoint and behind",
+                     "checkpoint, behind, lanes and missing",
                      type);
 }
 
@@ -450,6 +484,9 @@ static void line_init(struct trainer_line *t)
     t->name[0] = t->kernels[0] = t->reason[0] = '\0';
     t->epoch = 0;
     t->at = (struct trial_shared){0};
+    t->fd = t->samples = 0;
+    t->stride = 0;
+    t->round = 0;
     t->values = (struct trial_epoch){NAN, NAN, NAN, NAN, NAN, NAN};
     t->has_metrics = t->failed = t->not_finite = t->checkpoints = t->checkpoint = 0;
     t->seconds = t->params = t->flops = t->log_probability = NAN;

@@ -86,6 +86,28 @@ char *trainer_encode_checkpoint(uint64_t trial, int attempt)
     return encode_attempt("{\"type\":\"checkpoint\",\"trial\":", trial, attempt);
 }
 
+char *trainer_encode_gang(int ranks)
+{
+    struct bytes b;
+    bytes_init(&b);
+    json_put_raw(&b, "{\"type\":\"gang\",\"ranks\":");
+    json_put_integer(&b, ranks);
+    json_put_raw(&b, "}");
+    return take_text(&b);
+}
+
+char *trainer_encode_lane(uint64_t round, int part)
+{
+    struct bytes b;
+    bytes_init(&b);
+    json_put_raw(&b, "{\"type\":\"lane\",\"round\":");
+    json_put_integer(&b, (int64_t)round);
+    json_put_raw(&b, ",\"part\":");
+    json_put_integer(&b, part);
+    json_put_raw(&b, "}");
+    return take_text(&b);
+}
+
 char *trainer_encode_stop(void)
 {
     struct bytes b;

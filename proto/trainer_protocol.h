@@ -21,6 +21,10 @@
  *     {"type":"checkpoint","trial":ID,"attempt":N}
  *         the run stops: save the state and end this attempt without a result
  *     {"type":"cancel","trial":ID,"attempt":N}
+ *     {"type":"gang","ranks":N}
+ *         so many ranks make the lanes of shared weights together from now on
+ *     {"type":"lane","round":R,"part":P}
+ *         this lane, made by another rank, is in the shared memory now
  *     {"type":"stop"}                      end of file on standard input means the same
  *   trainer -> agent
  *     {"type":"ready","protocol":1,"name":TEXT,"version":TEXT,"kernels":TEXT,"queue":N,
@@ -32,6 +36,11 @@
  *     {"type":"behind","trial":ID,"attempt":N,"step":S,"part":P}
  *         answers a task with shared weights: those of this trainer have made S steps and
  *         taken P architectures of the next, which is not what the task needs
+ *     {"type":"lanes","fd":N,"stride":BYTES,"samples":M}
+ *         of the built-in trainer: lanes of shared weights lie in the memory behind this
+ *         descriptor, as worker/lanes.h has it
+ *     {"type":"missing","round":R}
+ *         it waits for lanes of this round that other ranks make
  *     {"type":"progress","trial":ID,"attempt":N,"epoch":E,"metrics":{"train_loss":...,
  *      "train_accuracy":...,"val_loss":...,"val_accuracy":...,"lr":...},"seconds":S}
  *     {"type":"result","trial":ID,"attempt":N,"status":"ok","metrics":{...},
@@ -70,14 +79,16 @@
 #include "common/error.h"
 #include "common/trial.h"
 
-enum { TRAINER_PROTOCOL = 1, TRAINER_LINE_MAX = 1 << 20 };
+enum { TRAINER_PROTOCOL = 1, TRAINER_LINE_MAX = 1 << 20, TRAINER_MAX_LANES = 1024 };
 
 enum trainer_line_type {
     TRAINER_READY,
     TRAINER_PROGRESS,
     TRAINER_RESULT,
     TRAINER_CHECKPOINT,
-    TRAINER_BEHIND
+    TRAINER_BEHIND,
+    TRAINER_LANES,
+    TRAINER_MISSING
 };
 
 /* A decoded line of a trainer. */
@@ -91,6 +102,9 @@ struct trainer_line {
     int checkpoints;             /* ready: it can save states */
     int checkpoint;              /* checkpoint: enum trial_checkpoint */
     struct trial_shared at;      /* behind */
+    int32_t fd, samples;         /* lanes */
+    int64_t stride;              /* lanes: bytes */
+    uint64_t round;              /* missing */
     uint32_t epoch;              /* progress; checkpoint: epochs that are over */
     struct trial_epoch values;   /* progress; result: last values when it has metrics */
     int has_metrics;             /* progress, result: at least one value of `values` */
@@ -126,6 +140,8 @@ char *trainer_encode_task(const struct trainer_task *task);
 char *trainer_encode_checkpoint(uint64_t trial, int attempt);
 char *trainer_encode_cancel(uint64_t trial, int attempt);
 char *trainer_encode_stop(void);
+char *trainer_encode_gang(int ranks);
+char *trainer_encode_lane(uint64_t round, int part);
 
 /* Decode one line of size bytes. `metric` is the configured reward metric: when it is
  * none of the named ones (val_accuracy, ...), its value is stored as val_accuracy.

@@ -216,6 +216,25 @@ static int get_task(const json_t *line, struct trainer_order *ret, struct error 
     return rc;
 }
 
+static int get_gang(const json_t *line, struct trainer_order *ret, struct error *err)
+{
+    json_int_t ranks = 0;
+    int rc = get_integer(line, "ranks", 1, INT32_MAX, &ranks, err);
+    ret->ranks = (int32_t)ranks;
+    return rc;
+}
+
+static int get_lane(const json_t *line, struct trainer_order *ret, struct error *err)
+{
+    json_int_t round = 0, part = 0;
+    int rc = get_integer(line, "round", 0, INT64_MAX, &round, err);
+    if (rc == 0)
+        rc = get_integer(line, "part", 0, INT32_MAX, &part, err);
+    ret->round = (uint64_t)round;
+    ret->part = (int32_t)part;
+    return rc;
+}
+
 static int get_order(const json_t *line, struct config *config, struct trainer_order *ret,
                      struct error *err)
 {
@@ -241,6 +260,14 @@ static int get_order(const json_t *line, struct config *config, struct trainer_o
     if (strcmp(type, "stop") == 0) {
         ret->type = ORDER_STOP;
         return 0;
+    }
+    if (strcmp(type, "gang") == 0) {
+        ret->type = ORDER_GANG;
+        return get_gang(line, ret, err);
+    }
+    if (strcmp(type, "lane") == 0) {
+        ret->type = ORDER_LANE;
+        return get_lane(line, ret, err);
     }
     return error_set(err, ERROR_PEER, "line of the agent: unknown type \"%.40s\"", type);
 }
@@ -278,14 +305,18 @@ void trainer_order_fini(struct trainer_order *order)
     order->architecture = order->hyperparameters = NULL;
 }
 
-/* Contradictions among the overridden keys. Over how many epochs the reward is taken is not
- * the trainer's business, and need not fit a task of fewer epochs. */
+/* Contradictions among the overridden keys. Over how many epochs the reward is taken is
+ * not the trainer's business, and need not fit a task of fewer epochs; nor does a hello
+ * always tell the space, which the architecture stands for. */
 static int check_override(struct config *changed, struct error *err)
 {
-    int last_epochs = changed->reward.last_epochs;
+    int last_epochs = changed->reward.last_epochs, space = changed->space.name;
     changed->reward.last_epochs = 0;
+    if (config_reads_text(changed) && space == SPACE_CONV_CHAIN)
+        changed->space.name = SPACE_RNN_DAG;
     int rc = config_check(changed, "hyperparameters", err);
     changed->reward.last_epochs = last_epochs;
+    changed->space.name = space;
     if (rc < 0 && err)
         err->status = ERROR_PEER;
     return rc < 0 ? ERROR_PEER : 0;

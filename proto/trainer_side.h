@@ -19,7 +19,9 @@ enum trainer_order_type {
     ORDER_TASK,
     ORDER_CANCEL,
     ORDER_STOP,
-    ORDER_CHECKPOINT
+    ORDER_CHECKPOINT,
+    ORDER_GANG,
+    ORDER_LANE
 };
 
 /* A decoded line of the agent. */
@@ -35,6 +37,9 @@ struct trainer_order {
     uint8_t kind;            /* task: enum trial_kind */
     struct trial_shared shared; /* task: of one with shared weights */
     char *pool; /* hello: folder of the states of shared weights, or NULL; owned */
+    int32_t ranks;           /* gang */
+    uint64_t round;          /* lane */
+    int32_t part;            /* lane */
     double checkpoint_every; /* task: seconds between states saved unasked; 0: never */
 };
 
@@ -69,6 +74,10 @@ void trainer_side_encode_checkpoint(uint64_t trial, int attempt, int checkpoint,
 /* The weights are after so many steps, and architectures of the next. */
 void trainer_side_encode_behind(uint64_t trial, int attempt,
                                 const struct trial_shared *at, struct bytes *out);
+/* Lanes of shared weights lie in the memory behind this descriptor of the trainer. */
+void trainer_side_encode_lanes(int fd, size_t stride, int samples, struct bytes *out);
+/* Lanes of this round that other ranks have made did not come. */
+void trainer_side_encode_missing(uint64_t round, struct bytes *out);
 void trainer_side_encode_progress(uint64_t trial, int attempt, uint32_t epoch,
                                   const struct trial_epoch *values, struct bytes *out);
 void trainer_side_encode_result(uint64_t trial, int attempt,

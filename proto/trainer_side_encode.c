@@ -136,6 +136,24 @@ void trainer_side_encode_behind(uint64_t trial, int attempt,
     json_put_raw(out, "}\n");
 }
 
+void trainer_side_encode_lanes(int fd, size_t stride, int samples, struct bytes *out)
+{
+    json_put_raw(out, "{\"type\":\"lanes\",\"fd\":");
+    json_put_integer(out, fd);
+    json_put_raw(out, ",\"stride\":");
+    json_put_integer(out, (int64_t)stride);
+    json_put_raw(out, ",\"samples\":");
+    json_put_integer(out, samples);
+    json_put_raw(out, "}\n");
+}
+
+void trainer_side_encode_missing(uint64_t round, struct bytes *out)
+{
+    json_put_raw(out, "{\"type\":\"missing\",\"round\":");
+    json_put_integer(out, (int64_t)round);
+    json_put_raw(out, "}\n");
+}
+
 void trainer_side_encode_failure(uint64_t trial, int attempt, const char *reason,
                                  struct bytes *out)
 {

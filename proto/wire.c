@@ -31,6 +31,17 @@ bool wire_idle(const struct wire *w)
     return w->ops->idle(w);
 }
 
+size_t wire_queued(const struct wire *w, int peer)
+{
+    bool known = peer >= 0 && peer < w->size && peer != w->rank;
+    return known && w->ops->queued ? w->ops->queued(w, peer) : 0;
+}
+
+bool wire_arriving(const struct wire *w)
+{
+    return w->ops->arriving && w->ops->arriving(w);
+}
+
 void wire_forget(struct wire *w, int peer)
 {
     if (peer >= 0 && peer < w->size && peer != w->rank)

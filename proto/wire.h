@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moving messages between master (rank 0) and agents (ranks 1 ... size-1). Three
+/* Moving messages between master (rank 0) and agents (ranks 1 ... size-1), and over MPI
+ * between agents. Three
  * transports stand behind one interface: MPI, a local pair within one process, and a
  * simulated one. Nothing here blocks and nothing is collective after opening. */
 #ifndef ARCHWAY_PROTO_WIRE_H
@@ -26,6 +27,8 @@ struct wire_ops {
     int (*receive)(struct wire *w, int *ret_peer, struct bytes *ret, struct error *err);
     int (*progress)(struct wire *w, struct error *err);
     bool (*idle)(const struct wire *w);
+    size_t (*queued)(const struct wire *w, int peer);
+    bool (*arriving)(const struct wire *w);
     void (*forget)(struct wire *w, int peer);
     void (*close)(struct wire *w, bool clean);
 };
@@ -49,6 +52,10 @@ int wire_receive(struct wire *w, int *ret_peer, struct bytes *ret, struct error 
 int wire_progress(struct wire *w, struct error *err);
 /* All queued messages have left? */
 bool wire_idle(const struct wire *w);
+/* Bytes that wait for a peer, those on their way included. */
+size_t wire_queued(const struct wire *w, int peer);
+/* Is something being received that has not arrived as a whole? */
+bool wire_arriving(const struct wire *w);
 /* A peer was given up: drop what is queued for it and ignore what it still sends. */
 void wire_forget(struct wire *w, int peer);
 /* Close and free; what is still queued is dropped, so wait for wire_idle first. `clean`:

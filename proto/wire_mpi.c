@@ -321,6 +321,16 @@ static bool mpi_idle(const struct wire *w)
     return ((const struct mpi_wire *)w)->active_count == 0;
 }
 
+static size_t mpi_queued(const struct wire *w, int rank)
+{
+    return ((const struct mpi_wire *)w)->peers[rank].queued;
+}
+
+static bool mpi_arriving(const struct wire *w)
+{
+    return ((const struct mpi_wire *)w)->arriving != NULL;
+}
+
 /* Requests towards or from the lost peer are left alone: MPI_Cancel and MPI_Request_free
  * of them may wait for it. Their buffers stay allocated until the process ends. */
 static void mpi_forget(struct wire *w, int rank)
@@ -384,6 +394,8 @@ static const struct wire_ops mpi_ops = {
     .receive = mpi_receive,
     .progress = mpi_progress,
     .idle = mpi_idle,
+    .queued = mpi_queued,
+    .arriving = mpi_arriving,
     .forget = mpi_forget,
     .close = mpi_close,
 };

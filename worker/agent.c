@@ -78,6 +78,9 @@ int agent_new(struct wire *wire, const struct agent_options *options, struct age
     bytes_init(&a->out);
     ignore_sigpipe(a);
     a->orphans = orphans_new();
+    status = agent_exchange_init(a, err);
+    if (status)
+        goto out;
     a->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!a->orphans || a->epoll < 0) {
         status = error_set_errno(err, "rank %d: no memory or descriptor", wire->rank);
@@ -105,6 +108,7 @@ void agent_free(struct agent *a)
     orphans_free(a->orphans);
     free(a->slots);
     agent_folders_fini(a);
+    agent_exchange_fini(a);
     if (a->epoll >= 0)
         close(a->epoll);
     if (a->sigpipe_set)
@@ -154,7 +158,8 @@ static void settle(struct agent *a)
         .start_timeout = patience > 0 ? patience : default_start_timeout,
         .alone = strcmp(a->wire->ops->name, "local") == 0,
         .sink = {agent_sink_progress, agent_sink_result, agent_sink_checkpoint,
-                 agent_sink_behind, a},
+                 agent_sink_behind, agent_sink_lanes, agent_sink_made, agent_sink_missing,
+                 a},
     };
     chaos_parse(a->config.run.chaos, &a->settings.chaos, NULL);
 }
@@ -253,6 +258,9 @@ static int take_message(struct agent *a, struct message *m, struct error *err)
         return 0;
     case MESSAGE_HEARTBEAT:
         return 0;
+    case MESSAGE_GANG:
+        agent_take_gang(a, &m->gang);
+        return 0;
     case MESSAGE_SUSPEND:
         suspend(a);
         return 0;
@@ -267,14 +275,15 @@ static int take_message(struct agent *a, struct message *m, struct error *err)
 }
 
 /* All frames of what has arrived in one piece. */
-static int take_frames(struct agent *a, struct error *err)
+static int take_frames(struct agent *a, int peer, struct error *err)
 {
     struct bytes_reader reader;
     struct message m;
     int status;
     bytes_reader_init(&reader, a->in.data, a->in.size);
     while ((status = message_decode(&reader, &m, err)) > 0) {
-        status = take_message(a, &m, err);
+        status =
+            peer == WIRE_MASTER ? take_message(a, &m, err) : agent_take_peer(a, peer, &m);
         message_fini(&m);
         if (status)
             return status;
@@ -286,11 +295,11 @@ static int receive(struct agent *a, struct error *err)
 {
     int peer, status;
     while ((status = wire_receive(a->wire, &peer, &a->in, err)) > 0) {
-        if (peer != WIRE_MASTER)
-            continue;
-        a->silence = 0;
-        status = take_frames(a, err);
-        if (status)
+        a->moved = true;
+        if (peer == WIRE_MASTER)
+            a->silence = 0;
+        status = take_frames(a, peer, err);
+        if (status && peer == WIRE_MASTER)
             return status;
     }
     return status;
@@ -407,6 +416,7 @@ int agent_step(struct agent *a, struct error *err)
     handle_events(a);
     for (int i = 0; i < a->slot_count; i++)
         slot_step(a->slots[i]);
+    agent_exchange_step(a);
     double now = now_of(a);
     sweep(a, now);
     watch_master(a, now);
@@ -434,6 +444,18 @@ static double next_due(const struct agent *a)
         due = slot < due ? slot : due;
     }
     return due;
+}
+
+bool agent_travels(const struct agent *a)
+{
+    return wire_arriving(a->wire) || !wire_idle(a->wire) || exchange_is_busy(a->exchange);
+}
+
+bool agent_moved(struct agent *a)
+{
+    bool moved = a->moved;
+    a->moved = false;
+    return moved;
 }
 
 bool agent_wait(struct agent *a, int extra_fd, int timeout_ms)

@@ -33,6 +33,10 @@ int agent_step(struct agent *a, struct error *err);
 /* Sleep until a trainer has something to say or `timeout_ms` is over. `extra_fd` (or -1)
  * wakes it too. Returns true when something is there. */
 bool agent_wait(struct agent *a, int extra_fd, int timeout_ms);
+/* Is a lane on its way, in or out? */
+bool agent_travels(const struct agent *a);
+/* Has a message come or part of a lane left since the last question? */
+bool agent_moved(struct agent *a);
 /* A signal asked this rank to end: if no STOP comes within a grace time, stop by itself. */
 void agent_interrupt(struct agent *a);
 /* After agent_step returned 0: did STOP say that no rank was lost? As wire_close wants it. */

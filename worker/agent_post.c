@@ -75,6 +75,7 @@ void agent_sink_checkpoint(void *context, const struct message_checkpoint *check
 void agent_sink_behind(void *context, const struct message_behind *behind)
 {
     struct message m = {.type = MESSAGE_BEHIND, .behind = *behind};
+    agent_exchange_behind(context, behind);
     agent_post(context, &m);
 }
 

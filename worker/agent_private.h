@@ -10,6 +10,7 @@
 #include "common/config.h"
 #include "proto/message.h"
 #include "worker/agent.h"
+#include "worker/exchange.h"
 #include "worker/machine.h"
 #include "worker/orphans.h"
 #include "worker/slot.h"
@@ -39,6 +40,10 @@ struct agent {
     int slot_count;
     int epoll;
     struct bytes in, out;
+    struct exchange *exchange;
+    struct bytes lane;      /* a message to another agent */
+    bool moved;             /* see agent_moved */
+    unsigned exchange_ends; /* of the first slot's trainers, when it was opened */
     int send_status; /* of a flush within a callback */
     struct error send_error;
     double last_step, next_heartbeat;
@@ -67,6 +72,17 @@ void agent_sink_progress(void *context, const struct message_progress *progress)
 void agent_sink_result(void *context, const struct message_result *result);
 void agent_sink_checkpoint(void *context, const struct message_checkpoint *checkpoint);
 void agent_sink_behind(void *context, const struct message_behind *behind);
+/* agent_exchange.c: lanes of shared weights. */
+int agent_exchange_init(struct agent *a, struct error *err);
+void agent_exchange_fini(struct agent *a);
+void agent_take_gang(struct agent *a, const struct message_gang *gang);
+int agent_take_peer(struct agent *a, int rank, const struct message *m);
+void agent_sink_lanes(void *context, int slot, int pid, const struct trainer_line *line,
+                      uint64_t step);
+void agent_sink_made(void *context, int slot, const struct message_task *task);
+void agent_sink_missing(void *context, int slot, uint64_t round);
+void agent_exchange_behind(struct agent *a, const struct message_behind *behind);
+void agent_exchange_step(struct agent *a);
 /* Send what was collected. */
 int agent_flush(struct agent *a, struct error *err);
 

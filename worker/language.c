@@ -17,14 +17,16 @@ static int wider(const struct language_settings *s)
 /* cell: NULL for a pool of all cells of so many nodes. */
 static struct recurrent_options options_of(const struct language_settings *s,
                                            int vocabulary, int nodes,
-                                           const struct recurrent_cell *cell)
+                                           const struct language_cell *cell)
 {
+    bool tree = cell && cell->is_tree;
     return (struct recurrent_options){.vocabulary = vocabulary,
                                       .hidden = s->hidden,
                                       .steps = s->steps,
                                       .batch = wider(s),
                                       .nodes = nodes,
-                                      .only = cell,
+                                      .only = cell && !tree ? &cell->graph : NULL,
+                                      .tree = tree ? &cell->tree : NULL,
                                       .output = s->output,
                                       .norm = s->norm,
                                       .drop_weights = s->dropout.weight > 0,
@@ -34,26 +36,27 @@ static struct recurrent_options options_of(const struct language_settings *s,
 }
 
 static size_t bytes_of(const struct language_settings *s,
-                       const struct recurrent_options *o, size_t pairs)
+                       const struct recurrent_options *o, size_t matrices)
 {
     size_t hidden = (size_t)s->hidden, vectors = s->patience > 0 ? 3 : 2;
-    size_t count = (size_t)o->vocabulary * hidden + 2 * hidden * hidden * pairs;
+    size_t count = (size_t)o->vocabulary * hidden + hidden * hidden * matrices;
     size_t words = 2 * (size_t)s->steps * (size_t)wider(s) * sizeof(int32_t);
+    size_t state = (size_t)wider(s) * hidden * (o->tree ? 2 : 1);
     return recurrent_bytes(o) + vectors * count * sizeof(float) + words +
-           (size_t)wider(s) * hidden * sizeof(float);
+           state * sizeof(float);
 }
 
 size_t language_bytes(const struct language_settings *s, int vocabulary,
-                      const struct recurrent_cell *cell)
+                      const struct language_cell *cell)
 {
-    struct recurrent_options o = options_of(s, vocabulary, cell->nodes, cell);
-    return bytes_of(s, &o, 1 + (size_t)cell->nodes);
+    struct recurrent_options o = options_of(s, vocabulary, cell->graph.nodes, cell);
+    return bytes_of(s, &o, (size_t)language_cell_matrices(cell));
 }
 
 size_t language_pool_bytes(const struct language_settings *s, int vocabulary, int nodes)
 {
     struct recurrent_options o = options_of(s, vocabulary, nodes, NULL);
-    return bytes_of(s, &o, 2 + (size_t)nodes * (size_t)(nodes - 1) / 2);
+    return bytes_of(s, &o, 4 + (size_t)nodes * (size_t)(nodes - 1));
 }
 
 static int check_text(const struct language_settings *s, const struct corpus *corpus,
@@ -76,7 +79,7 @@ static int allocate(struct language *l, struct error *err)
     l->parameters = malloc(count * sizeof *l->parameters);
     l->gradient = malloc(count * sizeof *l->gradient);
     l->average = s->patience > 0 ? malloc(count * sizeof *l->average) : NULL;
-    l->state = malloc(rows * (size_t)s->hidden * sizeof *l->state);
+    l->state = malloc(recurrent_state(l->model, wider(s)) * sizeof *l->state);
     l->inputs = malloc(words * sizeof *l->inputs);
     l->targets = malloc(words * sizeof *l->targets);
     l->losses = calloc((size_t)s->patience + 1, sizeof *l->losses);
@@ -116,13 +119,13 @@ static int init(struct language *l, const struct recurrent_options *o, struct er
 }
 
 int language_init(struct language *l, const struct language_settings *settings,
-                  const struct corpus *corpus, const struct recurrent_cell *cell,
+                  const struct corpus *corpus, const struct language_cell *cell,
                   uint64_t seed, struct error *err)
 {
     struct recurrent_options o =
-        options_of(settings, corpus->vocabulary, cell->nodes, cell);
+        options_of(settings, corpus->vocabulary, cell->graph.nodes, cell);
     *l = (struct language){
-        .settings = *settings, .corpus = corpus, .cell = *cell, .seed = seed};
+        .settings = *settings, .corpus = corpus, .cell = cell->graph, .seed = seed};
     return init(l, &o, err);
 }
 
@@ -193,7 +196,7 @@ static enum training_outcome windows(struct language *l, double lr,
         text_columns_make(&l->corpus->parts[CORPUS_TRAIN], s->batch);
     int steps;
     if (l->position.window == 0)
-        memset(l->state, 0, (size_t)s->batch * (size_t)s->hidden * sizeof *l->state);
+        memset(l->state, 0, recurrent_state(l->model, s->batch) * sizeof *l->state);
     while ((steps = text_columns_window(&columns, s->steps, l->position.window, l->inputs,
                                         l->targets)) > 0) {
         if (is_stopped(watch))
@@ -214,7 +217,7 @@ double language_evaluate(struct language *l, enum corpus_part_name part, int bat
     int steps;
     if (ret_stopped)
         *ret_stopped = false;
-    memset(l->state, 0, (size_t)batch * (size_t)s->hidden * sizeof *l->state);
+    memset(l->state, 0, recurrent_state(l->model, batch) * sizeof *l->state);
     for (size_t k = 0; (steps = text_columns_window(&columns, s->steps, k, l->inputs,
                                                     l->targets)) > 0;
          k++) {

@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "common/nn/recurrent.h"
 #include "common/trial.h"
+#include "worker/language_cell.h"
 #include "worker/text_columns.h"
 #include "worker/training.h"
 
@@ -35,7 +36,8 @@ struct language_settings {
     const char *kernels;
 };
 
-/* How far it has come; with the parameters all that decides about the rest. */
+/* How far it has come. With the parameters, their average, the hidden state and the
+ * losses it is all that decides about the rest (worker/language_state.h). */
 struct language_position {
     int epoch;         /* under way, or the next one */
     uint64_t window;   /* of it, the next one */
@@ -49,13 +51,13 @@ struct language_position {
 struct language {
     struct language_settings settings;
     const struct corpus *corpus; /* borrowed */
-    struct recurrent_cell cell;
+    struct recurrent_cell cell;  /* not looked at where the child is a tree */
     uint64_t seed;
     struct recurrent *model; /* owned, as all below */
     float *parameters, *gradient, *average; /* average: NULL without patience */
-    float *state; /* (wider batch, H): between the windows of an epoch */
+    float *state; /* recurrent_state of the wider batch: between an epoch's windows */
     int32_t *inputs, *targets;
-    double *losses; /* of validation, an epoch each; LANGUAGE room for patience + 1 */
+    double *losses; /* of validation, an epoch each; room for patience + 1 */
     int loss_count;
     struct language_position position;
 };
@@ -63,7 +65,7 @@ struct language {
 /* ERROR_INPUT when the text is too short for the batch, or a size is out of bounds,
  * ERROR_SYSTEM without memory. Borrows corpus. Release with language_fini. */
 int language_init(struct language *l, const struct language_settings *settings,
-                  const struct corpus *corpus, const struct recurrent_cell *cell,
+                  const struct corpus *corpus, const struct language_cell *cell,
                   uint64_t seed, struct error *err);
 /* The same for a pool of the weights of all cells of so many nodes: what it evaluates is
  * `cell`, which the caller sets. */
@@ -75,7 +77,7 @@ void language_fini(struct language *l);
 void language_draw(struct language *l);
 /* Bytes that language_init takes for a model with so many words. */
 size_t language_bytes(const struct language_settings *settings, int vocabulary,
-                      const struct recurrent_cell *cell);
+                      const struct language_cell *cell);
 size_t language_pool_bytes(const struct language_settings *settings, int vocabulary,
                            int nodes);
 

@@ -21,6 +21,7 @@ static void add_facts(const struct pool *p, struct step_contents *c)
         {"nodes", (uint64_t)p->settings.nodes},
         {"batch", (uint64_t)s->batch},
         {"samples", (uint64_t)p->settings.samples},
+        {"sync", (uint64_t)p->settings.sync},
     };
     memcpy(c->facts, facts, sizeof facts);
     c->fact_count = sizeof facts / sizeof *facts;
@@ -48,7 +49,7 @@ static struct step_contents contents_of(const struct pool *p)
 int pool_file_write(const char *folder, const struct pool *p, struct error *err)
 {
     struct step_contents c = contents_of(p);
-    return step_files_write(folder, p->at.step, &c, err);
+    return step_files_write(folder, p->step, &c, err);
 }
 
 int pool_file_read(const char *folder, uint64_t least, uint64_t step, struct pool *p,
@@ -58,9 +59,8 @@ int pool_file_read(const char *folder, uint64_t least, uint64_t step, struct poo
     uint64_t found = 0;
     bool changed = false;
     if (step_files_read(folder, least, step, &c, warn, &found, &changed)) {
-        p->at = (struct pool_position){.step = found};
-        p->spoiled = false;
-        p->range_count = 0;
+        p->step = found;
+        pool_begin(p);
         return 1;
     }
     if (changed)

@@ -4,16 +4,18 @@
  *   parameters  float32 (count): E, W_x, W_0, the pairs of the edges; see
  *               common/nn/recurrent.h
  *   states      float32 (samples, batch, hidden): hidden state of every lane
- *   attributes  version, step, seed, vocabulary, hidden, nodes, batch, samples, words */
+ *   attributes  version, step, seed, vocabulary, hidden, nodes, batch, samples, sync,
+ *               words */
 #ifndef ARCHWAY_WORKER_POOL_FILE_H
 #define ARCHWAY_WORKER_POOL_FILE_H
 
 #include "common/error.h"
 #include "worker/pool.h"
 
-enum { POOL_FILE_VERSION = 1 };
+enum { POOL_FILE_VERSION = 2 };
 
-/* Write the state of a pool between two steps (at.part 0), as step_files_write. */
+/* Write the state of a pool, without the lanes of the round under way, as
+ * step_files_write. */
 int pool_file_write(const char *folder, const struct pool *p, struct error *err);
 /* Bring the pool to the newest state of `least` to `step` steps that can be used. Returns
  * 1 when it did, 0 when there is none; the pool is then unchanged, unless a file turned

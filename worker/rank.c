@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MPI has no descriptor to sleep on, so the rank naps on its trainers' pipes for a
- * millisecond at most, which also bounds how late a message is seen; right after something
- * moved it looks again at once, since messages come in bursts. */
+ * millisecond at most, which also bounds how late a message is seen; right after
+ * something moved it looks again at once, since messages come in bursts. What does not
+ * move at all, since its receiver is stopped, is no reason to look for ever. */
 #include "worker/rank.h"
 
 #include <sched.h>
 #include <time.h>
 
-enum { RANK_EAGER_LOOKS = 20 };
+enum {
+    RANK_EAGER_LOOKS = 20,
+    RANK_TRAVEL_LOOKS = 5000 /* while a lane travels: its parts leave look by look */
+};
 
 static void let_messages_leave(struct wire *wire)
 {
@@ -24,12 +28,15 @@ int rank_run(struct wire *wire, const struct agent_options *options,
 {
     struct agent *a = NULL;
     bool told = false;
-    int idle = 0, status = agent_new(wire, options, &a, err);
+    int idle = 0, looks = 0, status = agent_new(wire, options, &a, err);
     while (status == 0 && (status = agent_step(a, err)) == 1) {
         if (!told && interrupted && interrupted()) {
             agent_interrupt(a);
             told = true;
         }
+        looks = agent_moved(a) ? 0 : looks + 1;
+        if (looks < RANK_TRAVEL_LOOKS && agent_travels(a))
+            idle = 0;
         idle = agent_wait(a, -1, idle < RANK_EAGER_LOOKS ? 0 : 1) ? 0 : idle + 1;
         if (idle > 0 && idle < RANK_EAGER_LOOKS)
             sched_yield();

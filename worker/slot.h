@@ -19,6 +19,7 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "proto/message.h"
+#include "proto/trainer_protocol.h"
 
 struct slot;
 
@@ -28,6 +29,12 @@ struct slot_sink {
     void (*result)(void *context, const struct message_result *result);
     void (*checkpoint)(void *context, const struct message_checkpoint *checkpoint);
     void (*behind)(void *context, const struct message_behind *behind);
+    /* Of shared weights. The trainer (process pid) keeps lanes in this memory, and is at
+     * this step; it has made the lane of this task; it waits for lanes of a round. */
+    void (*lanes)(void *context, int slot, int pid, const struct trainer_line *line,
+                  uint64_t step);
+    void (*made)(void *context, int slot, const struct message_task *task);
+    void (*missing)(void *context, int slot, uint64_t round);
     void *context;
 };
 
@@ -63,6 +70,8 @@ int slot_new(const struct slot_settings *settings, int index,
 void slot_give(struct slot *s, struct message_task *task);
 /* Forget an attempt; no result follows. Unknown ones are ignored. */
 void slot_cancel(struct slot *s, uint64_t trial, int attempt);
+/* A line that is no task, for a trainer that is ready. */
+void slot_tell(struct slot *s, const char *line);
 /* Something happened to a stream. */
 void slot_handle(struct slot *s, enum slot_stream stream);
 /* Start, send tasks, enforce deadlines, reap: whatever is due. */

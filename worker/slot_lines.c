@@ -149,6 +149,8 @@ static bool take_result(struct slot *s, struct slot_task *t,
         snprintf(reason, sizeof reason, "the trainer's last epoch has no %.200s",
                  measured(s, t));
     }
+    if (!line->failed && !t->cancelled && t->task.kind == TRIAL_TRAIN_SHARED)
+        s->settings->sink.made(s->settings->sink.context, s->index, &t->task);
     slot_tasks_finish(s, failure, line->seconds, line->params, line->flops, reason);
     s->failures = 0;
     return true;
@@ -211,6 +213,20 @@ static bool take_behind(struct slot *s, struct slot_task *t,
     return true;
 }
 
+/* Before the first result of a task with shared weights. */
+static bool take_lanes(struct slot *s, const struct trainer_line *line, struct error *err)
+{
+    const struct slot_task *t = s->first;
+    if (!t || !t->sent || t->task.kind == TRIAL_TRAIN_CHILD) {
+        error_set(err, ERROR_PEER,
+                  "the trainer spoke of lanes without a task of shared weights");
+        return false;
+    }
+    s->settings->sink.lanes(s->settings->sink.context, s->index, (int)s->process.pid,
+                            line, t->task.shared.step);
+    return true;
+}
+
 static bool take_line(struct slot *s, const char *text, size_t size, struct error *err)
 {
     struct trainer_line line;
@@ -223,6 +239,12 @@ static bool take_line(struct slot *s, const char *text, size_t size, struct erro
         return false;
     if (line.type == TRAINER_READY)
         return take_ready(s, &line, err);
+    if (line.type == TRAINER_LANES)
+        return take_lanes(s, &line, err);
+    if (line.type == TRAINER_MISSING) {
+        s->settings->sink.missing(s->settings->sink.context, s->index, line.round);
+        return true;
+    }
     struct slot_task *t = slot_tasks_find(s, line.trial, line.attempt);
     if (!t) {
         error_set(err, ERROR_PEER, "the trainer spoke of trial %llu attempt %d%s",

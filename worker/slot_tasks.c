@@ -115,6 +115,12 @@ void slot_cancel(struct slot *s, uint64_t trial, int attempt)
     }
 }
 
+void slot_tell(struct slot *s, const char *line)
+{
+    if (s->state == SLOT_READY && s->process.in >= 0)
+        line_writer_put(&s->to, line); /* what memory has no room for is missed */
+}
+
 struct slot_task *slot_tasks_find(struct slot *s, uint64_t trial, int attempt)
 {
     struct slot_task *t = s->first;

@@ -1,48 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* As for images: every failure becomes a result line, everything that was allocated for it
- * is released, and the process takes the next task. */
+/* What a training on a text is to trainer_trial.c. */
 #include "worker/trainer_language.h"
 
-#include "common/clock.h"
+#include <stdio.h>
+
 #include "common/kernel_names.h"
-#include "common/space/rnn_dag.h"
 #include "common/text.h"
-#include "worker/language.h"
+#include "worker/language_state.h"
 #include "worker/schedule.h"
 
-struct language_run {
-    const struct trainer_trial_setup *setup;
+struct language_child {
     const struct corpus *corpus;
-    struct config config; /* with the task's hyperparameters */
-    struct recurrent_cell cell;
+    const struct config *config;
+    struct language_cell cell;
     struct language language;
-    int matrices; /* of hidden x hidden */
-    double started;
 };
-
-/* The names of the space are those of the model. */
-int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret,
-                          int *ret_matrices, struct error *err)
-{
-    static const uint8_t activations[RNN_ACTIVATIONS] = {
-        [RNN_TANH] = RECURRENT_TANH,
-        [RNN_RELU] = RECURRENT_RELU,
-        [RNN_IDENTITY] = RECURRENT_IDENTITY,
-        [RNN_SIGMOID] = RECURRENT_SIGMOID,
-    };
-    struct rnn_dag dag;
-    int status = rnn_dag_from_json(architecture, &dag, err);
-    if (status)
-        return status;
-    *ret = (struct recurrent_cell){.nodes = dag.node_count};
-    for (int j = 0; j < dag.node_count; j++) {
-        ret->activation[j] = activations[dag.nodes[j].activation];
-        ret->previous[j] = (uint8_t)(j > 0 ? dag.nodes[j].previous : 0);
-    }
-    if (ret_matrices)
-        *ret_matrices = rnn_dag_matrices(&dag);
-    return 0;
-}
 
 static enum recurrent_output output_of(int output)
 {
@@ -90,92 +62,69 @@ int trainer_language_fits(const struct config *config, size_t need, struct error
                      need_text, limit_text);
 }
 
-static int prepare(struct language_run *run, struct error *err)
+static int prepare(void *child, const struct config *config,
+                   const struct trainer_order *order, struct error *err)
 {
-    const struct trainer_order *order = run->setup->order;
-    int status =
-        trainer_language_cell(order->architecture, &run->cell, &run->matrices, err);
-    if (!status)
-        status = trainer_side_override(&run->config, order->hyperparameters, err);
-    struct language_settings settings = trainer_language_settings(&run->config);
+    struct language_child *c = child;
+    struct language_settings settings = trainer_language_settings(config);
+    c->config = config;
+    int status = language_cell_read(order->architecture, &c->cell, err);
     if (!status)
         status = trainer_language_fits(
-            &run->config, language_bytes(&settings, run->corpus->vocabulary, &run->cell),
-            err);
+            config, language_bytes(&settings, c->corpus->vocabulary, &c->cell), err);
     return status ? status
-                  : language_init(&run->language, &settings, run->corpus, &run->cell,
+                  : language_init(&c->language, &settings, c->corpus, &c->cell,
                                   order->seed, err);
 }
 
-enum language_outcome { LANGUAGE_DONE, LANGUAGE_STOPPED, LANGUAGE_FAILED, LANGUAGE_BROKEN };
-
-/* `failure` says why when FAILED or BROKEN (the output is). */
-static enum language_outcome train(struct language_run *run, int *ret_epochs,
-                                   struct error *failure)
+static int state(void *child, const struct config *config,
+                 const struct trainer_order *order, struct trainer_state *ret,
+                 struct error *err)
 {
-    const struct trainer_order *order = run->setup->order;
-    struct trainer_output *output = run->setup->output;
-    const int *position = &run->language.position.epoch;
-    int epochs = run->config.trainer.builtin.epochs;
-    while (*position < epochs) {
-        struct trial_epoch values;
-        int epoch = *ret_epochs = *position;
-        double lr = schedule_rate(&run->config.trainer.builtin, epoch);
-        enum training_outcome outcome =
-            language_epoch(&run->language, lr, &run->setup->watch, &values);
-        if (outcome == TRAINING_STOPPED && run->setup->suspend && *run->setup->suspend) {
-            *run->setup->suspend = false; /* nothing can be saved: on it goes */
-            continue;
-        }
-        if (outcome == TRAINING_STOPPED)
-            return LANGUAGE_STOPPED;
-        if (outcome == TRAINING_DIVERGED) {
-            error_set(failure, ERROR_FAILED,
-                      "diverged in epoch %d of %d at learning rate %g: loss or gradient is "
-                      "not a finite number",
-                      epoch + 1, epochs, lr);
-            return LANGUAGE_FAILED;
-        }
-        trainer_side_encode_progress(order->trial, order->attempt, (uint32_t)epoch + 1,
-                                     &values, &output->lines);
-        if (trainer_output_flush(output, failure))
-            return LANGUAGE_BROKEN;
-    }
-    return LANGUAGE_DONE;
+    struct language_child *c = child;
+    return language_state_init(ret, &c->language, config, order, err);
 }
 
-static void report(const struct language_run *run)
+static int position(const void *child)
 {
-    const struct trainer_order *order = run->setup->order;
-    double h = run->config.trainer.builtin.hidden, v = run->corpus->vocabulary;
-    trainer_side_encode_result(order->trial, order->attempt, NULL,
-                               clock_now(&clock_system) - run->started,
-                               (double)recurrent_count(run->language.model),
-                               2 * (run->matrices * h * h + v * h),
-                               &run->setup->output->lines);
+    const struct language_child *c = child;
+    return c->language.position.epoch;
 }
+
+static enum training_outcome epoch(void *child, const struct training_watch *watch,
+                                   struct trial_epoch *ret)
+{
+    struct language_child *c = child;
+    double lr = schedule_rate(&c->config->trainer.builtin, c->language.position.epoch);
+    return language_epoch(&c->language, lr, watch, ret);
+}
+
+static void size(const void *child, double *ret_params, double *ret_flops)
+{
+    const struct language_child *c = child;
+    double h = c->config->trainer.builtin.hidden, v = c->corpus->vocabulary;
+    *ret_params = (double)recurrent_count(c->language.model);
+    *ret_flops = 2 * (language_cell_matrices(&c->cell) * h * h + v * h);
+}
+
+static void explain(const struct trial_epoch *values, char *ret, size_t size)
+{
+    snprintf(ret, size, "at learning rate %g: loss or gradient is not a finite number",
+             (double)values->lr);
+}
+
+static const struct trainer_child_kind kind = {.prepare = prepare,
+                                               .state = state,
+                                               .position = position,
+                                               .epoch = epoch,
+                                               .size = size,
+                                               .explain = explain};
 
 int trainer_language_run(const struct trainer_trial_setup *setup,
                          const struct corpus *corpus, int *ret_epochs, struct error *err)
 {
-    struct language_run run = {.setup = setup,
-                               .corpus = corpus,
-                               .config = *setup->config,
-                               .started = clock_now(&clock_system)};
-    struct error failure = {0};
-    enum language_outcome outcome = LANGUAGE_FAILED;
-    int status = 0;
-    if (prepare(&run, &failure) == 0)
-        outcome = train(&run, ret_epochs, &failure);
-    if (outcome == LANGUAGE_DONE)
-        report(&run);
-    else if (outcome == LANGUAGE_FAILED)
-        trainer_side_encode_failure(setup->order->trial, setup->order->attempt,
-                                    failure.text, &setup->output->lines);
-    if (outcome == LANGUAGE_DONE || outcome == LANGUAGE_FAILED)
-        status = trainer_output_flush(setup->output, err);
-    else if (outcome == LANGUAGE_BROKEN)
-        status = error_set(err, failure.status, "%s", failure.text);
-    language_fini(&run.language);
-    return outcome == LANGUAGE_STOPPED ? 1 : status;
+    struct language_child child = {.corpus = corpus};
+    int status = trainer_trial_run(setup, &kind, &child, ret_epochs, err);
+    language_fini(&child.language);
+    return status;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One task of the built-in trainer whose child is a recurrent cell on a text: what
- * trainer_trial.h does for images. States are not saved: a trial that is cut off begins
- * anew. */
+/* One task of the built-in trainer whose child is a recurrent cell that is trained on a
+ * text. */
 #ifndef ARCHWAY_WORKER_TRAINER_LANGUAGE_H
 #define ARCHWAY_WORKER_TRAINER_LANGUAGE_H
 
@@ -9,15 +8,11 @@
 #include "worker/language.h"
 #include "worker/trainer_trial.h"
 
-/* The cell of an architecture of rnn-dag. ERROR_PEER naming what is wrong. ret_matrices:
- * of hidden x hidden; may be NULL. */
-int trainer_language_cell(const json_t *architecture, struct recurrent_cell *ret,
-                          int *ret_matrices, struct error *err);
 struct language_settings trainer_language_settings(const struct config *config);
 /* ERROR_INPUT when so many bytes are more than a trainer may use. */
 int trainer_language_fits(const struct config *config, size_t need, struct error *err);
 
-/* setup->data is not used; corpus is borrowed. Everything else as trainer_trial_run. */
+/* corpus is borrowed. Everything else as trainer_trial_run. */
 int trainer_language_run(const struct trainer_trial_setup *setup,
                          const struct corpus *corpus, int *ret_epochs, struct error *err);
 

@@ -6,6 +6,7 @@
 #include "worker/trainer_loop.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +21,11 @@
 #include "worker/kernel_choice.h"
 #include "worker/line_pipe.h"
 #include "worker/threads.h"
+#include "worker/trainer_images.h"
 #include "worker/trainer_language.h"
 #include "worker/trainer_output.h"
 #include "worker/trainer_relaxed.h"
 #include "worker/trainer_shared.h"
-#include "worker/trainer_trial.h"
 
 struct task {
     struct trainer_order order;
@@ -108,8 +109,12 @@ static int handle(struct trainer_loop *loop, struct trainer_order *order,
     }
     if (order->type == ORDER_TASK)
         return take_task(loop, order, err);
-    if (order->type != ORDER_HELLO)
+    if (order->type == ORDER_CANCEL || order->type == ORDER_CHECKPOINT)
         mark_task(loop, order);
+    if (order->type == ORDER_GANG && loop->shared)
+        trainer_shared_gang(loop->shared, order->ranks);
+    if (order->type == ORDER_LANE && loop->shared)
+        trainer_shared_arrived(loop->shared, order->round, order->part);
     return 0;
 }
 
@@ -178,6 +183,14 @@ static int open_pool(struct trainer_loop *loop, struct error *err)
                                     err);
 }
 
+/* For trainer_shared_run. */
+static bool wait_orders(void *context, double seconds)
+{
+    struct trainer_loop *loop = context;
+    readable(loop->in, (int)ceil(seconds * 1000));
+    return watch_orders(loop);
+}
+
 static int start(struct trainer_loop *loop, struct error *err)
 {
     int status = 0;
@@ -199,7 +212,7 @@ static int start(struct trainer_loop *loop, struct error *err)
         return status;
     trainer_side_encode_ready("archway-trainer", ARCHWAY_VERSION,
                               kernel_names_wanted(&loop->config), TRAINER_LOOP_QUEUE,
-                              !text, &loop->output.lines);
+                              true, &loop->output.lines);
     return trainer_output_flush(&loop->output, err);
 }
 
@@ -227,25 +240,25 @@ static int refuse(const struct trainer_trial_setup *setup, const char *what,
 static int run_task(struct trainer_loop *loop, const struct trainer_trial_setup *setup,
                     int *ret_epochs, struct error *err)
 {
+    const struct trainer_patience patience = {wait_orders, loop};
     int kind = setup->order->kind;
     if (kind == TRIAL_RELAX || kind == TRIAL_EVAL_RELAX)
         return loop->relaxed ? trainer_relaxed_run(loop->relaxed, setup, err)
                              : refuse(setup, "a relaxed cell", err);
     if (kind != TRIAL_TRAIN_CHILD)
-        return loop->shared ? trainer_shared_run(loop->shared, setup, err)
+        return loop->shared ? trainer_shared_run(loop->shared, setup, &patience, err)
                             : refuse(setup, "shared weights", err);
     if (loop->relaxed)
         trainer_relaxed_rest(loop->relaxed);
     if (loop->corpus)
         return trainer_language_run(setup, corpus_of(loop->corpus), ret_epochs, err);
-    return trainer_trial_run(setup, ret_epochs, err);
+    return trainer_images_run(setup, loop->data, ret_epochs, err);
 }
 
 static int run_first(struct trainer_loop *loop, struct error *err)
 {
     struct task *task = &loop->tasks[0];
     const struct trainer_trial_setup setup = {.config = &loop->config,
-                                              .data = loop->data,
                                               .order = &task->order,
                                               .watch = {watch_orders, loop},
                                               .suspend = &task->suspend,
@@ -263,13 +276,22 @@ static int run_first(struct trainer_loop *loop, struct error *err)
     return status;
 }
 
+/* Until there is something to do. */
+static int rest(struct trainer_loop *loop, struct error *err)
+{
+    int status = read_orders(loop, true, err);
+    if (!status && loop->shared && !loop->task_count && !loop->stop)
+        trainer_shared_idle(loop->shared);
+    return status;
+}
+
 int trainer_loop_run(int in, int out, const char *kernels_cap, struct error *err)
 {
     struct trainer_loop loop = {.in = in, .kernels_cap = kernels_cap};
     trainer_output_init(&loop.output, out);
     int status = start(&loop, err);
     while (!status && !loop.stop)
-        status = loop.task_count ? run_first(&loop, err) : read_orders(&loop, true, err);
+        status = loop.task_count ? run_first(&loop, err) : rest(&loop, err);
     while (loop.task_count)
         drop_first(&loop);
     trainer_shared_free(loop.shared);

@@ -126,8 +126,7 @@ static void train(struct trainer_relaxed *r, struct trial_epoch *ret)
     ret->train_loss = (float)relaxed_pool_step(&r->pool, lr, &valid);
     ret->val_loss = (float)valid;
     ret->lr = (float)lr;
-    uint64_t step = r->pool.step;
-    if (step % (uint64_t)c->save_every == 0 || step % (uint64_t)c->steps == 0)
+    if (config_keeps_state(c, r->pool.step))
         save(r);
 }
 

@@ -6,24 +6,26 @@
 #include "worker/trainer_trial.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/space/conv_chain.h"
-#include "worker/checkpoint.h"
 
 struct trial_run {
     const struct trainer_trial_setup *setup;
     const struct trainer_order *order;
     struct trainer_output *output;
-    struct config config; /* with the task's hyperparameters */
-    struct conv_chain chain;
-    struct training training;
-    struct checkpoint checkpoint; /* what goes into the file beside the training */
-    double started, saved_at;     /* monotonic */
-    double seconds_before;        /* of earlier attempts */
+    const struct trainer_child_kind *kind;
+    void *child;
+    struct config config;       /* with the task's hyperparameters */
+    struct trainer_state state; /* zeros when the order names no file for it */
+    double started, saved_at;   /* monotonic */
+    double seconds_before;      /* of earlier attempts */
 };
+
+static int position_of(const struct trial_run *run)
+{
+    return run->kind->position(run->child);
+}
 
 static double seconds_of(const struct trial_run *run)
 {
@@ -33,35 +35,20 @@ static double seconds_of(const struct trial_run *run)
 static int say_checkpoint(struct trial_run *run, int what, const char *reason,
                           struct error *err)
 {
-    trainer_side_encode_checkpoint(run->order->trial, run->order->attempt, what,
-                                   (uint32_t)run->training.position.epoch,
-                                   reason ? NAN : seconds_of(run), reason,
-                                   &run->output->lines);
+    trainer_side_encode_checkpoint(
+        run->order->trial, run->order->attempt, what, (uint32_t)position_of(run),
+        reason ? NAN : seconds_of(run), reason, &run->output->lines);
     return trainer_output_flush(run->output, err);
-}
-
-static int prepare_checkpoint(struct trial_run *run, struct error *err)
-{
-    int epochs = run->config.trainer.builtin.epochs;
-    struct checkpoint *c = &run->checkpoint;
-    if (!run->order->checkpoint)
-        return 0;
-    c->curve = calloc((size_t)epochs, sizeof *c->curve);
-    c->identity = checkpoint_identity(&run->config, &run->training, run->order);
-    return c->curve && c->identity
-               ? 0
-               : error_set(err, ERROR_SYSTEM, "no memory for the state of a trial");
 }
 
 static int prepare(struct trial_run *run, struct error *err)
 {
-    int status = conv_chain_from_json(run->order->architecture, &run->chain, err);
+    int status = trainer_side_override(&run->config, run->order->hyperparameters, err);
     if (!status)
-        status = trainer_side_override(&run->config, run->order->hyperparameters, err);
-    if (!status)
-        status = training_init(&run->training, &run->config, run->setup->data,
-                               &run->chain, run->order->seed, err);
-    return status ? status : prepare_checkpoint(run, err);
+        status = run->kind->prepare(run->child, &run->config, run->order, err);
+    return status || !run->order->checkpoint
+               ? status
+               : run->kind->state(run->child, &run->config, run->order, &run->state, err);
 }
 
 static void put_progress(struct trial_run *run, int epoch,
@@ -75,10 +62,9 @@ static void put_progress(struct trial_run *run, int epoch,
 static int go_on(struct trial_run *run, struct error *err)
 {
     struct error why = {0};
-    struct checkpoint *c = &run->checkpoint;
     if (!run->order->checkpoint)
         return 0;
-    int found = checkpoint_read(run->order->checkpoint, &run->training, c, &why);
+    int found = trainer_state_read(run->order->checkpoint, &run->state, &why);
     if (found < 0) {
         log_message(LOG_WARNING, "trainer: trial %llu begins anew: %s",
                     (unsigned long long)run->order->trial, why.text);
@@ -86,10 +72,10 @@ static int go_on(struct trial_run *run, struct error *err)
     }
     if (found == 0)
         return 0;
-    run->seconds_before = c->seconds;
+    run->seconds_before = run->state.seconds;
     int status = say_checkpoint(run, CHECKPOINT_CONTINUED, NULL, err);
-    for (int epoch = 0; epoch < run->training.position.epoch; epoch++)
-        put_progress(run, epoch, &c->curve[epoch]);
+    for (int epoch = 0; epoch < position_of(run); epoch++)
+        put_progress(run, epoch, &run->state.curve[epoch]);
     return status ? status : trainer_output_flush(run->output, err);
 }
 
@@ -97,10 +83,9 @@ static int go_on(struct trial_run *run, struct error *err)
 static int save(struct trial_run *run, int what, struct error *err)
 {
     struct error why = {0};
-    run->checkpoint.seconds = seconds_of(run);
+    run->state.seconds = seconds_of(run);
     run->saved_at = clock_now(&clock_system);
-    if (checkpoint_write(run->order->checkpoint, &run->training, &run->checkpoint,
-                         &why)) {
+    if (trainer_state_write(run->order->checkpoint, &run->state, &why)) {
         log_message(LOG_WARNING, "trainer: the state of trial %llu is not saved: %s",
                     (unsigned long long)run->order->trial, why.text);
         return 1;
@@ -120,11 +105,10 @@ enum train_outcome {
 static int fail_diverged(const struct trial_run *run, int epoch,
                          const struct trial_epoch *values, struct error *err)
 {
-    return error_set(err, ERROR_FAILED,
-                     "diverged in epoch %d of %d: the training loss is %g at learning "
-                     "rate %g",
-                     epoch + 1, run->config.trainer.builtin.epochs,
-                     (double)values->train_loss, (double)values->lr);
+    char why[128];
+    run->kind->explain(values, why, sizeof why);
+    return error_set(err, ERROR_FAILED, "diverged in epoch %d of %d %s", epoch + 1,
+                     run->config.trainer.builtin.epochs, why);
 }
 
 /* An epoch is over: say so, and save what is due. Not after the last one, when the result
@@ -137,7 +121,7 @@ static int close_epoch(struct trial_run *run, int epoch, const struct trial_epoc
     double every = run->order->checkpoint_every;
     if (status || !run->order->checkpoint)
         return status;
-    run->checkpoint.curve[epoch] = *values;
+    run->state.curve[epoch] = *values;
     bool due = every > 0 && clock_now(&clock_system) - run->saved_at >= every &&
                epoch + 1 < run->config.trainer.builtin.epochs;
     status = due ? save(run, CHECKPOINT_SAVED, err) : 0;
@@ -160,13 +144,12 @@ static enum train_outcome stopped(struct trial_run *run, struct error *failure)
 static enum train_outcome train(struct trial_run *run, int *ret_epochs,
                                 struct error *failure)
 {
-    const int *epoch = &run->training.position.epoch;
-    int epochs = run->config.trainer.builtin.epochs;
-    while (*epoch < epochs) {
+    int now, epochs = run->config.trainer.builtin.epochs;
+    while ((now = position_of(run)) < epochs) {
         struct trial_epoch values;
-        int now = *ret_epochs = *epoch;
+        *ret_epochs = now;
         enum training_outcome outcome =
-            training_epoch(&run->training, now, &run->setup->watch, &values);
+            run->kind->epoch(run->child, &run->setup->watch, &values);
         if (outcome == TRAINING_STOPPED) {
             enum train_outcome end = stopped(run, failure);
             if (end == TRAIN_ON)
@@ -183,10 +166,10 @@ static enum train_outcome train(struct trial_run *run, int *ret_epochs,
 
 static int report(const struct trial_run *run, struct error *err)
 {
+    double params, flops;
+    run->kind->size(run->child, &params, &flops);
     trainer_side_encode_result(run->order->trial, run->order->attempt, NULL,
-                               seconds_of(run),
-                               (double)nn_graph_parameter_count(run->training.graph),
-                               nn_graph_flops(run->training.graph), &run->output->lines);
+                               seconds_of(run), params, flops, &run->output->lines);
     return trainer_output_flush(run->output, err);
 }
 
@@ -198,12 +181,15 @@ static int report_failure(const struct trial_run *run, const char *reason,
     return trainer_output_flush(run->output, err);
 }
 
-int trainer_trial_run(const struct trainer_trial_setup *setup, int *ret_epochs,
+int trainer_trial_run(const struct trainer_trial_setup *setup,
+                      const struct trainer_child_kind *kind, void *child, int *ret_epochs,
                       struct error *err)
 {
     struct trial_run run = {.setup = setup,
                             .order = setup->order,
                             .output = setup->output,
+                            .kind = kind,
+                            .child = child,
                             .config = *setup->config};
     struct error failure = {0};
     enum train_outcome outcome = TRAIN_FAILED;
@@ -218,7 +204,6 @@ int trainer_trial_run(const struct trainer_trial_setup *setup, int *ret_epochs,
         status = report_failure(&run, failure.text, err);
     else if (outcome == TRAIN_BROKEN)
         status = error_set(err, failure.status, "%s", failure.text);
-    training_fini(&run.training);
-    checkpoint_fini(&run.checkpoint);
+    trainer_state_fini(&run.state);
     return outcome == TRAIN_STOPPED ? 1 : status;
 }

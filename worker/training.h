@@ -21,7 +21,7 @@
 #include "worker/descent.h"
 
 /* How far a training has come. With the parameters, the running statistics and the state
- * of the optimiser it is all that decides about the rest (worker/checkpoint.h). */
+ * of the optimiser it is all that decides about the rest (worker/training_state.h). */
 struct training_position {
     int epoch;          /* under way, or the next one */
     int at;             /* images of it that were trained on */

@@ -41,7 +41,7 @@ static int check(const struct recurrent_options *o, struct error *err)
         {"hidden", o->hidden, MAX_HIDDEN},
         {"steps", o->steps, MAX_STEPS},
         {"batch", o->batch, MAX_BATCH},
-        {"nodes", o->nodes, RECURRENT_MAX_NODES},
+        {"nodes", o->tree ? 1 : o->nodes, RECURRENT_MAX_NODES},
         {"threads", o->threads, MAX_THREADS},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
@@ -49,6 +49,8 @@ static int check(const struct recurrent_options *o, struct error *err)
             return error_set(err, ERROR_INPUT,
                              "recurrent model: %s is %d, allowed are 1 to %d",
                              bounds[i].name, bounds[i].value, bounds[i].most);
+    if (o->tree)
+        return recurrent_tree_check(o->tree, err);
     return o->only ? recurrent_cell_check(o->only, o->nodes, err) : 0;
 }
 
@@ -63,6 +65,12 @@ static size_t edges(const struct recurrent_options *o)
     return o->only ? (size_t)o->only->nodes : 1 + edge_number(o->nodes - 2, o->nodes - 1);
 }
 
+/* Floats of a W. */
+static size_t matrix_floats(const struct recurrent *r)
+{
+    return r->hidden * r->width;
+}
+
 size_t recurrent_input(const struct recurrent *r)
 {
     return (size_t)r->options.vocabulary * r->hidden;
@@ -70,19 +78,24 @@ size_t recurrent_input(const struct recurrent *r)
 
 size_t recurrent_edge(const struct recurrent *r, int i, int j)
 {
-    size_t first = recurrent_input(r) + 2 * r->hidden * r->hidden;
+    size_t first = recurrent_input(r) + matrix_floats(r);
     size_t number = edge_number(i, j);
     if (r->options.only && i >= 0) {
         if (j >= r->own.nodes || r->own.previous[j] != i)
             return SIZE_MAX;
         number = (size_t)j;
     }
-    return first + number * 2 * r->hidden * r->hidden;
+    return first + number * matrix_floats(r);
 }
 
 size_t recurrent_count(const struct recurrent *r)
 {
     return r->count;
+}
+
+size_t recurrent_state(const struct recurrent *r, int batch)
+{
+    return (size_t)batch * r->hidden * (r->options.tree ? 2 : 1);
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -94,13 +107,14 @@ static int compare_ranges(const void *a, const void *b)
 int recurrent_touched(const struct recurrent *r, const struct recurrent_cell *cell,
                       struct recurrent_range ret[RECURRENT_MAX_RANGES])
 {
-    size_t pair = 2 * r->hidden * r->hidden;
+    cell = r->options.tree ? &r->own : cell;
+    size_t each = matrix_floats(r);
     int count = 0;
     ret[count++] = (struct recurrent_range){0, recurrent_input(r)};
-    ret[count++] = (struct recurrent_range){recurrent_input(r), pair};
+    ret[count++] = (struct recurrent_range){recurrent_input(r), each};
     for (int j = 0; j < cell->nodes; j++)
         ret[count++] = (struct recurrent_range){
-            recurrent_edge(r, j == 0 ? -1 : cell->previous[j], j), pair};
+            recurrent_edge(r, j == 0 ? -1 : cell->previous[j], j), each};
     qsort(ret, (size_t)count, sizeof *ret, compare_ranges);
     return count;
 }
@@ -136,12 +150,10 @@ size_t recurrent_slice_back(const struct recurrent *r, int i)
 static size_t list_matrix(struct recurrent *r, struct recurrent_matrix *m,
                           struct piece *list)
 {
-    list[0] = (struct piece){&m->forward,
-                             recurrent_packed(r->kernels, r->hidden, 2 * r->hidden)};
-    list[1] =
-        (struct piece){&m->back, recurrent_packed(r->kernels, 2 * r->hidden, r->hidden)};
-    list[2] = (struct piece){&m->mask,
-                             r->options.drop_weights ? 2 * r->hidden * r->hidden : 0};
+    list[0] =
+        (struct piece){&m->forward, recurrent_packed(r->kernels, r->hidden, r->width)};
+    list[1] = (struct piece){&m->back, recurrent_packed(r->kernels, r->width, r->hidden)};
+    list[2] = (struct piece){&m->mask, r->options.drop_weights ? matrix_floats(r) : 0};
     return 3;
 }
 
@@ -150,17 +162,34 @@ static size_t list_nodes(struct recurrent *r, struct piece *list)
 {
     size_t batch = (size_t)r->options.batch, n = 0;
     size_t rows = (size_t)r->options.steps * batch;
+    size_t wide = r->options.tree ? 0 : r->hidden; /* a tree keeps its own values */
     int nodes = r->options.nodes;
     for (int j = 0; j < nodes; j++)
         n += list_matrix(r, &r->matrix[j], list + n);
     for (int j = 0; j < nodes; j++) {
         size_t inputs = r->relaxed && j > 0 ? (size_t)j : 1;
-        list[n++] = (struct piece){&r->a[j], inputs * 2 * rows * r->hidden};
+        list[n++] = (struct piece){&r->a[j], inputs * rows * r->width};
     }
     for (int j = 0; j < nodes; j++)
-        list[n++] = (struct piece){&r->h[j], rows * r->hidden};
+        list[n++] = (struct piece){&r->h[j], rows * wide};
     for (int j = 0; j < nodes; j++)
-        list[n++] = (struct piece){&r->dh[j], batch * r->hidden};
+        list[n++] = (struct piece){&r->dh[j], batch * wide};
+    return n;
+}
+
+static size_t list_tree(struct recurrent *r, struct piece *list)
+{
+    struct recurrent_tree *tree = &r->tree;
+    size_t steps = (size_t)r->options.steps, batch = (size_t)r->options.batch, n = 0;
+    size_t wide = r->hidden, values = 2 * (size_t)tree->cell.leaves;
+    if (!r->options.tree)
+        return 0;
+    list[n++] = (struct piece){&r->inputs, steps * batch * r->width};
+    list[n++] = (struct piece){&tree->value, values * steps * batch * wide};
+    list[n++] = (struct piece){&tree->gradient, values * batch * wide};
+    list[n++] = (struct piece){&tree->c, (steps + 1) * batch * wide};
+    list[n++] = (struct piece){&tree->dc, 2 * batch * wide};
+    list[n++] = (struct piece){&tree->cut, steps * batch};
     return n;
 }
 
@@ -169,7 +198,7 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
     size_t steps = (size_t)r->options.steps, batch = (size_t)r->options.batch, n = 0;
     size_t rows = steps * batch, wide = r->hidden;
     size_t normed = r->relaxed ? (size_t)r->options.nodes : 1;
-    r->scratch_each = r->options.drop_weights ? 2 * wide * wide + LINE : 0;
+    r->scratch_each = r->options.drop_weights ? matrix_floats(r) + LINE : 0;
     const struct piece fixed[] = {
         {&r->x, rows * wide},
         {&r->dx, rows * wide},
@@ -192,22 +221,38 @@ static size_t list_pieces(struct recurrent *r, struct piece list[MAX_PIECES])
     for (; n < sizeof fixed / sizeof *fixed; n++)
         list[n] = fixed[n];
     n += list_matrix(r, &r->input, list + n);
-    return n + list_nodes(r, list + n);
+    n += list_nodes(r, list + n);
+    return n + list_tree(r, list + n);
+}
+
+/* To all but the nodes, a tree is a cell of one node whose matrices are wider. */
+static void begin_tree(struct recurrent *r)
+{
+    r->tree.cell = *r->options.tree;
+    r->own = (struct recurrent_cell){.nodes = 1};
+    r->options.tree = &r->tree.cell;
+    r->options.only = &r->own;
+    r->options.nodes = 1;
+    r->width = (size_t)r->tree.cell.leaves * r->hidden;
+    r->nodes = &recurrent_nodes_tree;
 }
 
 static void begin(struct recurrent *r, const struct recurrent_options *options,
                   const struct relaxed *relaxed)
 {
     *r = (struct recurrent){.options = *options, .relaxed = relaxed};
-    if (options->only) {
+    r->hidden = (size_t)options->hidden;
+    r->width = 2 * r->hidden;
+    r->nodes = relaxed ? &recurrent_nodes_relaxed : &recurrent_nodes_discrete;
+    if (options->tree)
+        begin_tree(r);
+    else if (options->only) {
         r->own = *options->only;
         r->options.only = &r->own;
     }
-    r->hidden = (size_t)options->hidden;
     r->slices = (options->vocabulary + RECURRENT_SLICE - 1) / RECURRENT_SLICE;
     r->kernels = recurrent_kernels_find(options->kernels);
-    r->nodes = relaxed ? &recurrent_nodes_relaxed : &recurrent_nodes_discrete;
-    r->count = recurrent_input(r) + 2 * r->hidden * r->hidden * (1 + edges(options));
+    r->count = recurrent_input(r) + matrix_floats(r) * (1 + edges(&r->options));
 }
 
 /* Floats of all pieces, each on a cache line of its own; then their places. */
@@ -255,6 +300,8 @@ int recurrent_make(const struct recurrent_options *options, const struct relaxed
                          bytes >> 20);
     }
     carve(r, r->memory);
+    if (!options->tree)
+        r->inputs = r->a[0];
     *ret = r;
     return 0;
 }
@@ -290,6 +337,7 @@ static bool leaves_cell(const struct recurrent *r, int j, bool feeds)
 static void take_cell(struct recurrent *r, const struct recurrent_cell *cell)
 {
     bool feeds[RECURRENT_MAX_NODES] = {false};
+    cell = r->options.tree ? &r->own : cell;
     r->cell = cell;
     r->leaves = 0;
     for (int j = 1; j < cell->nodes; j++)

@@ -14,6 +14,8 @@
  * edge (i, j), j ascending, within it i; a model of one cell only its own. Losses are
  * means over all tokens of a window, natural logarithms.
  *
+ * A cell that is a tree is another matter: recurrent_tree.h.
+ *
  * A model splits the columns of a batch between threads; results have the same bits for
  * any number of them. One call at a time; nothing is allocated after recurrent_new. */
 #ifndef ARCHWAY_COMMON_NN_RECURRENT_H
@@ -41,11 +43,14 @@ enum recurrent_output {
     RECURRENT_ALL_BUT_FIRST /* Liu et al., ICLR 2019 */
 };
 
+struct recurrent_tree_cell; /* common/nn/recurrent_tree.h */
+
 struct recurrent_options {
     int vocabulary, hidden;
     int steps, batch; /* of the largest window: BPTT length, columns */
     int nodes;        /* of the largest cell */
     const struct recurrent_cell *only; /* lay out this cell's weights alone; NULL: a pool */
+    const struct recurrent_tree_cell *tree; /* a model of this tree; NULL: of nodes */
     enum recurrent_output output;
     bool norm; /* batch norm without scale and shift; of the columns at hand, in
                   evaluation as well (shared weights have no running statistics) */
@@ -71,7 +76,7 @@ struct recurrent_window {
     int steps, batch;                /* at most those of the options */
     const int32_t *inputs, *targets; /* (steps, batch): words, below the vocabulary */
     float *state;                    /* (batch, H): in h before the first step, out after
-                                        the last */
+                                        the last; of a tree (2, batch, H) */
     const struct recurrent_dropout *dropout; /* NULL: none */
     bool same_weights; /* parameters and cell are those of the last call, no weight was
                           or is dropped: what was packed then serves again */
@@ -94,6 +99,9 @@ size_t recurrent_count(const struct recurrent *r); /* floats of the vector */
  * cell has no such edge. */
 size_t recurrent_input(const struct recurrent *r);
 size_t recurrent_edge(const struct recurrent *r, int i, int j);
+
+/* Floats of the state of a window of so many columns. */
+size_t recurrent_state(const struct recurrent *r, int batch);
 
 /* The parts of the vector that a cell uses, ascending. */
 struct recurrent_range {
@@ -131,6 +139,9 @@ double recurrent_descend(const struct recurrent *r, const struct recurrent_desce
 /* Set these parts of a vector to 0. */
 void recurrent_clear(const struct recurrent *r, const struct recurrent_range *ranges,
                      int count, float *vector);
+/* to += share x values, `count` floats anywhere in memory. */
+void recurrent_add(const struct recurrent *r, size_t count, float share,
+                   const float *values, float *to);
 /* mean += (parameters - mean) / n over the whole vector: the running mean of n of them. */
 void recurrent_average(const struct recurrent *r, uint64_t n, const float *parameters,
                        float *mean);

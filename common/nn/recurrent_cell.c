@@ -13,7 +13,7 @@ static const float *source(const struct recurrent *r, int j, size_t at)
     return (j == 0 ? r->s : r->h[r->cell->previous[j]]) + at * r->hidden;
 }
 
-/* What goes into node j: a = source W, for node 0 added to x W_x. */
+/* What goes into node j: a = source W, for node 0 added to x W_x, which is there. */
 static void feed(const struct recurrent_strip *p, int j)
 {
     const struct recurrent *r = p->r;
@@ -27,13 +27,6 @@ static void feed(const struct recurrent_strip *p, int j)
                                         .c = r->a[j] + p->at * 2 * n,
                                         .c_row = 2 * n,
                                         .add = j == 0};
-    if (j == 0) {
-        struct recurrent_product input = product;
-        input.a = r->x + p->at * n;
-        input.packed = r->input.forward;
-        input.add = false;
-        r->kernels->product(&input);
-    }
     r->kernels->product(&product);
 }
 
@@ -96,41 +89,21 @@ void recurrent_node_back(const struct recurrent_strip *p, int j)
                                         .add = true};
     r->kernels->highway_back(&h);
     r->kernels->product(&product);
-    if (j > 0)
-        return;
-    product.packed = r->input.back;
-    product.c = r->dx + p->at * n;
-    product.add = false;
-    r->kernels->product(&product);
 }
 
 static void forward(const struct recurrent_strip *p)
 {
-    const struct recurrent *r = p->r;
-    size_t batch = (size_t)p->w->batch, n = r->hidden, first = (size_t)p->t * batch * n;
-    for (int j = 0; j < r->cell->nodes && p->columns > 0; j++)
+    for (int j = 0; j < p->r->cell->nodes && p->columns > 0; j++)
         recurrent_node(p, j);
     recurrent_mean(p);
-    if (r->options.norm)
-        recurrent_norm(
-            r, &(struct recurrent_normal){.rows = batch,
-                                          .x = r->out + first,
-                                          .y = r->normal + first,
-                                          .deviation = r->deviation + (size_t)p->t * n});
+    recurrent_norm_out(p);
 }
 
 static void back(const struct recurrent_strip *p)
 {
-    const struct recurrent *r = p->r;
-    size_t batch = (size_t)p->w->batch, n = r->hidden, first = (size_t)p->t * batch * n;
-    if (r->options.norm)
-        recurrent_norm_back(
-            r, &(struct recurrent_normal){.rows = batch,
-                                          .x = r->dout + first,
-                                          .y = r->normal + first,
-                                          .deviation = r->deviation + (size_t)p->t * n});
+    recurrent_norm_out_back(p);
     recurrent_mean_back(p);
-    for (int j = r->cell->nodes - 1; j >= 0 && p->columns > 0; j--)
+    for (int j = p->r->cell->nodes - 1; j >= 0 && p->columns > 0; j--)
         recurrent_node_back(p, j);
 }
 

@@ -32,7 +32,7 @@ static void draw_one(struct recurrent *r, int which)
     if (which == STREAM_WORDS)
         draw(d, which, d->embedding, (size_t)r->options.vocabulary, r->words);
     if (which >= STREAM_MATRIX && d->weight > 0)
-        draw(d, which, d->weight, 2 * n * n, r->matrix[which - STREAM_MATRIX].mask);
+        draw(d, which, d->weight, n * r->width, r->matrix[which - STREAM_MATRIX].mask);
 }
 
 void recurrent_draw(struct recurrent *r, const struct recurrent_dropout *dropout)

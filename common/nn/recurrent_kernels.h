@@ -24,6 +24,8 @@ enum recurrent_activation {
     RECURRENT_ACTIVATIONS
 };
 
+enum recurrent_combination { RECURRENT_ADD, RECURRENT_MULTIPLY, RECURRENT_COMBINATIONS };
+
 /* C (m, n) = A (m, k) B (k, n), or added to; likewise for `more` pairs of A and C that
  * stand a_next and c_next floats after the ones before. */
 struct recurrent_product {
@@ -92,6 +94,28 @@ struct recurrent_mixture_back {
     size_t sums_row;
 };
 
+/* A node of a tree (Zoph & Le, ICLR 2017): value = f(p), p = left + right or, unit by
+ * unit, left * right. */
+struct recurrent_combine {
+    size_t rows, hidden;
+    enum recurrent_combination combination;
+    enum recurrent_activation activation;
+    const float *left, *right; /* (rows, hidden), `row` floats apart */
+    size_t row;
+    float *value;  /* (rows, hidden) */
+    float *before; /* (rows, hidden): p; NULL: not wanted */
+};
+struct recurrent_combine_back {
+    size_t rows, hidden;
+    enum recurrent_combination combination;
+    enum recurrent_activation activation;
+    const float *value, *dvalue; /* (rows, hidden) */
+    const float *dbefore;        /* (rows, hidden): p's gradient but for f; NULL: none */
+    const float *left, *right;   /* (rows, hidden), `row` floats apart, as all below */
+    size_t row;
+    float *dleft, *dright; /* written; may be left and right themselves */
+};
+
 struct recurrent_kernels {
     const char *name;
     bool (*runs_here)(void);
@@ -109,6 +133,8 @@ struct recurrent_kernels {
     void (*highway_back)(const struct recurrent_highway_back *p);
     void (*mixture)(const struct recurrent_mixture *p);
     void (*mixture_back)(const struct recurrent_mixture_back *p);
+    void (*combine)(const struct recurrent_combine *p);
+    void (*combine_back)(const struct recurrent_combine_back *p);
     /* y += s x, y = s x */
     void (*add_scaled)(size_t count, float s, const float *x, float *y);
     void (*scale)(size_t count, float s, const float *x, float *y);

@@ -236,6 +236,94 @@ static void mixture_back(const struct recurrent_mixture_back *s)
     }
 }
 
+VF_INLINE void combine_with(const struct recurrent_combine *s,
+                            enum recurrent_combination c, enum recurrent_activation f)
+{
+    size_t n = s->hidden;
+    for (size_t r = 0; r < s->rows; r++)
+        for (size_t i = 0; i < n; i += VF_WIDTH) {
+            vf left = load_part(s->left + r * s->row + i, n - i);
+            vf right = load_part(s->right + r * s->row + i, n - i);
+            vf p = c == RECURRENT_ADD ? left + right : left * right;
+            if (s->before)
+                store_part(s->before + r * n + i, p, n - i);
+            store_part(s->value + r * n + i, activate(p, f), n - i);
+        }
+}
+
+VF_INLINE void combine_by(const struct recurrent_combine *s, enum recurrent_combination c)
+{
+    switch (s->activation) {
+    case RECURRENT_TANH:
+        combine_with(s, c, RECURRENT_TANH);
+        break;
+    case RECURRENT_RELU:
+        combine_with(s, c, RECURRENT_RELU);
+        break;
+    case RECURRENT_SIGMOID:
+        combine_with(s, c, RECURRENT_SIGMOID);
+        break;
+    default:
+        combine_with(s, c, RECURRENT_IDENTITY);
+    }
+}
+
+static void combine(const struct recurrent_combine *s)
+{
+    if (s->combination == RECURRENT_ADD)
+        combine_by(s, RECURRENT_ADD);
+    else
+        combine_by(s, RECURRENT_MULTIPLY);
+}
+
+VF_INLINE void combine_back_with(const struct recurrent_combine_back *s,
+                                 enum recurrent_combination c,
+                                 enum recurrent_activation f)
+{
+    size_t n = s->hidden;
+    for (size_t r = 0; r < s->rows; r++)
+        for (size_t i = 0; i < n; i += VF_WIDTH) {
+            size_t at = r * n + i, wide = r * s->row + i, rest = n - i;
+            vf d = load_part(s->dvalue + at, rest) *
+                   slope(load_part(s->value + at, rest), f);
+            if (s->dbefore)
+                d = d + load_part(s->dbefore + at, rest);
+            vf dleft = d, dright = d;
+            if (c == RECURRENT_MULTIPLY) {
+                dleft = d * load_part(s->right + wide, rest);
+                dright = d * load_part(s->left + wide, rest);
+            }
+            store_part(s->dleft + wide, dleft, rest);
+            store_part(s->dright + wide, dright, rest);
+        }
+}
+
+VF_INLINE void combine_back_by(const struct recurrent_combine_back *s,
+                               enum recurrent_combination c)
+{
+    switch (s->activation) {
+    case RECURRENT_TANH:
+        combine_back_with(s, c, RECURRENT_TANH);
+        break;
+    case RECURRENT_RELU:
+        combine_back_with(s, c, RECURRENT_RELU);
+        break;
+    case RECURRENT_SIGMOID:
+        combine_back_with(s, c, RECURRENT_SIGMOID);
+        break;
+    default:
+        combine_back_with(s, c, RECURRENT_IDENTITY);
+    }
+}
+
+static void combine_back(const struct recurrent_combine_back *s)
+{
+    if (s->combination == RECURRENT_ADD)
+        combine_back_by(s, RECURRENT_ADD);
+    else
+        combine_back_by(s, RECURRENT_MULTIPLY);
+}
+
 static void add_scaled(size_t count, float s, const float *x, float *y)
 {
     for (size_t i = 0; i < count; i += VF_WIDTH) {
@@ -355,6 +443,8 @@ const struct recurrent_kernels PASTE(recurrent_kernels_, RECURRENT_KERNELS) = {
     .highway_back = highway_back,
     .mixture = mixture,
     .mixture_back = mixture_back,
+    .combine = combine,
+    .combine_back = combine_back,
     .add_scaled = add_scaled,
     .scale = scale,
     .multiply = multiply,

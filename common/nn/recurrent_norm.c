@@ -70,3 +70,29 @@ void recurrent_norm_back(const struct recurrent *r, const struct recurrent_norma
 {
     units(r, p, unit_back);
 }
+
+/* All columns at the strip's step, of out or dout. */
+static struct recurrent_normal of_step(const struct recurrent_strip *p, float *x)
+{
+    const struct recurrent *r = p->r;
+    size_t batch = (size_t)p->w->batch, first = (size_t)p->t * batch * r->hidden;
+    return (struct recurrent_normal){.rows = batch,
+                                     .x = x + first,
+                                     .y = r->normal + first,
+                                     .deviation =
+                                         r->deviation + (size_t)p->t * r->hidden};
+}
+
+void recurrent_norm_out(const struct recurrent_strip *p)
+{
+    struct recurrent_normal out = of_step(p, p->r->out);
+    if (p->r->options.norm)
+        recurrent_norm(p->r, &out);
+}
+
+void recurrent_norm_out_back(const struct recurrent_strip *p)
+{
+    struct recurrent_normal dout = of_step(p, p->r->dout);
+    if (p->r->options.norm)
+        recurrent_norm_back(p->r, &dout);
+}

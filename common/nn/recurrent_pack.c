@@ -10,22 +10,22 @@
 static const float *masked(const struct recurrent *r, const float *w,
                            const struct recurrent_matrix *m)
 {
-    size_t count = 2 * r->hidden * r->hidden;
+    size_t count = r->hidden * r->width;
     float *copy = r->scratch + (size_t)omp_get_thread_num() * r->scratch_each;
     memcpy(copy, w, count * sizeof *copy);
     r->kernels->multiply(count, m->mask, copy);
     return copy;
 }
 
-static void pack_pair(const struct recurrent *r, const float *w, struct recurrent_matrix *m,
-                      bool back)
+static void pack_matrix(const struct recurrent *r, const float *w,
+                        struct recurrent_matrix *m, bool back)
 {
     size_t n = r->hidden;
     if (m != &r->input && r->dropout && r->dropout->weight > 0)
         w = masked(r, w, m);
-    r->kernels->pack(n, 2 * n, w, 2 * n, m->forward);
+    r->kernels->pack(n, r->width, w, r->width, m->forward);
     if (back)
-        r->kernels->pack_transposed(2 * n, n, w, 2 * n, m->back);
+        r->kernels->pack_transposed(r->width, n, w, r->width, m->back);
 }
 
 static void pack_slice(const struct recurrent *r, const float *parameters, int i, bool back)
@@ -39,7 +39,7 @@ static void pack_slice(const struct recurrent *r, const float *parameters, int i
 }
 
 /* W_x, then the weights into each node. */
-static const float *pair_of(const struct recurrent *r, const float *parameters, int job)
+static const float *matrix_of(const struct recurrent *r, const float *parameters, int job)
 {
     int j = job - 1;
     if (job == 0)
@@ -49,12 +49,12 @@ static const float *pair_of(const struct recurrent *r, const float *parameters, 
 
 void recurrent_pack(struct recurrent *r, const float *parameters, bool back)
 {
-    int pairs = 1 + r->cell->nodes;
+    int matrices = 1 + r->cell->nodes;
 #pragma omp parallel for schedule(dynamic) num_threads(r->options.threads)
-    for (int job = 0; job < pairs + r->slices; job++)
-        if (job < pairs)
-            pack_pair(r, pair_of(r, parameters, job),
-                      job == 0 ? &r->input : &r->matrix[job - 1], back);
+    for (int job = 0; job < matrices + r->slices; job++)
+        if (job < matrices)
+            pack_matrix(r, matrix_of(r, parameters, job),
+                        job == 0 ? &r->input : &r->matrix[job - 1], back);
         else
-            pack_slice(r, parameters, job - pairs, back);
+            pack_slice(r, parameters, job - matrices, back);
 }

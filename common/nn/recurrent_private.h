@@ -5,6 +5,7 @@
 #define ARCHWAY_COMMON_NN_RECURRENT_PRIVATE_H
 
 #include "common/nn/recurrent.h"
+#include "common/nn/recurrent_tree.h"
 
 enum {
     RECURRENT_SLICE = 1024, /* words */
@@ -15,17 +16,30 @@ enum { MASK_INPUT, MASK_STATE, MASK_OUTPUT, MASKS };
 
 /* Packed weights of a product and of its way back. */
 struct recurrent_matrix {
-    float *forward, *back; /* (H, 2H) and its transposed (2H, H) */
-    float *mask;           /* (H, 2H): 0 or 1 / (1 - share); only with drop_weights */
+    float *forward, *back; /* (H, width) and its transposed */
+    float *mask;           /* (H, width): 0 or 1 / (1 - share); only with drop_weights */
+};
+
+/* A tree and what is kept of its nodes; all pointers into the model's memory. */
+struct recurrent_tree {
+    struct recurrent_tree_cell cell; /* the copy that options.tree points to */
+    float *value;    /* (2N, T, B, H): of all nodes, then of the injected one with c */
+    float *gradient; /* (2N, B, H): of these at one step */
+    float *c;        /* (T + 1, B, H): memories that enter the steps */
+    float *dc;       /* (2, B, H): of that which enters an even step, an odd one */
+    float *cut;      /* (T, B): factor on the memory that leaves a step */
 };
 
 struct recurrent {
     struct recurrent_options options;
-    struct recurrent_cell own; /* the copy that options.only points to */
+    struct recurrent_cell own;  /* the copy that options.only points to; of a tree one
+                                   node: W_h is its W_0 */
+    struct recurrent_tree tree; /* only with options.tree */
     const struct recurrent_kernels *kernels;
     const struct recurrent_nodes *nodes;
     const struct relaxed *relaxed; /* whose core this is; NULL: a model of its own */
     size_t count, hidden; /* hidden: H */
+    size_t width;         /* columns of every W: 2H; of a tree N H */
     int slices;
 
     /* The cell at hand. */
@@ -36,6 +50,7 @@ struct recurrent {
     /* All buffers; owned as one block. Rows are (step, column) of the window at hand. */
     float *memory;
     float *x, *dx;      /* (T, B, H): embedded inputs */
+    float *inputs;      /* (T, B, width): x W_x; its gradient. a[0], but of a tree */
     float *s;           /* (T + 1, B, H): states that enter the steps */
     float *out, *dout;  /* (T, B, H) */
     float *cut;         /* (T, B): factor on the state that leaves a step */
@@ -46,7 +61,7 @@ struct recurrent {
     float *mask[MASKS]; /* (B, H): of inputs, states, outputs */
     float *dstate;      /* (B, H) */
     float *logits;      /* (RECURRENT_CHUNK, V) */
-    float *scratch;      /* (H, 2H) a thread, for masked weights; only with drop_weights */
+    float *scratch; /* (H, width) a thread, for masked weights; only with drop_weights */
     size_t scratch_each; /* floats */
     float *embedding_forward, *embedding_back; /* E', E: packed by slices */
     struct recurrent_matrix input, matrix[RECURRENT_MAX_NODES]; /* W_x; W into node j */
@@ -73,24 +88,33 @@ struct recurrent_part {
 
 /* What stands between x_t, the state and h_t. Called by all threads of a team. */
 struct recurrent_nodes {
-    /* From x and s to out, and back from dout to dstate and dx: rows of the strip. */
+    /* From inputs and s to out, and back from dout to dstate and the gradient of inputs:
+     * rows of the strip. */
     void (*forward)(const struct recurrent_strip *p);
     void (*back)(const struct recurrent_strip *p);
     /* Gradients of all weights but W_x and W_0, added. */
     void (*weights_back)(const struct recurrent *r, const struct recurrent_part *part,
-                         float *gradient);
+                         float *gradient); /* NULL: there are none */
+    /* What is carried from window to window beside h, from w->state and back to it, by
+     * one thread. NULL: nothing. */
+    void (*enter)(const struct recurrent *r, const struct recurrent_window *w);
+    void (*leave)(const struct recurrent *r, const struct recurrent_window *w);
 };
-extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed;
+extern const struct recurrent_nodes recurrent_nodes_discrete, recurrent_nodes_relaxed,
+    recurrent_nodes_tree;
 
 /* recurrent_cell.c: node j from its source; back: its a becomes the gradient, its
- * source's gradient grows (of node 0: dstate's; dx is written). Not for a strip of no
- * columns. */
+ * source's gradient grows (of node 0: dstate's). Not for a strip of no columns. */
 void recurrent_node(const struct recurrent_strip *p, int j);
 void recurrent_node_back(const struct recurrent_strip *p, int j);
 /* out from the nodes that the output is made of; back: dh of all nodes from dout. */
 void recurrent_mean(const struct recurrent_strip *p);
 void recurrent_mean_back(const struct recurrent_strip *p);
-/* recurrent_run.c: dw (H, 2H) += a' d over all rows, the part's columns. j: the node
+/* recurrent_run.c: rows (H) on their way into the next step: those longer than state_clip
+ * are cut. factors: (rows). to may be from. */
+void recurrent_cut(const struct recurrent *r, size_t rows, const float *from,
+                   float *factors, float *to);
+/* recurrent_run.c: dw (H, width) += a' d over all rows, the part's columns. j: the node
  * whose weights' mask counts; -1: none. */
 void recurrent_weight_back(const struct recurrent *r, const struct recurrent_part *part,
                            int j, const float *a, const float *d, float *dw);
@@ -127,7 +151,10 @@ struct recurrent_normal {
 };
 void recurrent_norm(const struct recurrent *r, const struct recurrent_normal *p);
 void recurrent_norm_back(const struct recurrent *r, const struct recurrent_normal *p);
-/* recurrent_run.c: x, then all states and outputs of the window. */
+/* The same of the strip's step, out or dout, with options.norm alone: it asks. */
+void recurrent_norm_out(const struct recurrent_strip *p);
+void recurrent_norm_out_back(const struct recurrent_strip *p);
+/* recurrent_run.c: x and inputs, then all states and outputs of the window. */
 void recurrent_forward(struct recurrent *r, const float *parameters,
                        const struct recurrent_window *w);
 /* From dout to the gradients of all weights but the output's; NULL: to those that the

@@ -92,6 +92,18 @@ void recurrent_clear(const struct recurrent *r, const struct recurrent_range *ra
     }
 }
 
+void recurrent_add(const struct recurrent *r, size_t count, float share,
+                   const float *values, float *to)
+{
+    const struct recurrent_range all = {0, count};
+    size_t blocks = count_blocks(&all, 1);
+#pragma omp parallel for schedule(static) num_threads(r->options.threads)
+    for (size_t i = 0; i < blocks; i++) {
+        struct block b = block_at(&all, i);
+        r->kernels->add_scaled(b.count, share, values + b.first, to + b.first);
+    }
+}
+
 void recurrent_average(const struct recurrent *r, uint64_t n, const float *parameters,
                        float *mean)
 {

@@ -41,9 +41,7 @@ void sim_pool_train(struct trial_shared *at, struct sim_pool_states *states,
     if (++at->part < c->samples)
         return;
     *at = (struct trial_shared){.step = at->step + 1};
-    bool due =
-        at->step % (uint64_t)c->save_every == 0 || at->step % (uint64_t)c->steps == 0;
-    if (!due || newest(states, at->step) == at->step)
+    if (!config_keeps_state(c, at->step) || newest(states, at->step) == at->step)
         return;
     memmove(states->steps + 1, states->steps,
             sizeof states->steps - sizeof *states->steps);

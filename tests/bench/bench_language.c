@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bench_child.h"
-#include "common/nn/recurrent.h"
+#include "common/nn/recurrent_tree.h"
 #include "common/rng.h"
 
 enum { NODES = 12, STEPS = 35, COLUMNS = 64, ROWS = STEPS * COLUMNS, WORDS = 10000 };
@@ -50,23 +50,25 @@ static void *take(size_t count, size_t size)
 }
 
 /* Words as frequent as in a text: the n-th in proportion to 1 / n, nearly. */
-static void fill(struct language *l, size_t count, int hidden)
+static void fill(struct language *l, size_t count)
 {
     rng_init(&l->rng, 1, RNG_TEST, 0);
     for (size_t i = 0; i < count; i++)
         l->weights[i] = (rng_float(&l->rng) - 0.5f) * 0.05f;
     for (size_t i = 0; i < (size_t)(WINDOWS * STEPS + 1) * COLUMNS; i++)
         l->text[i] = (int32_t)(exp(rng_double(&l->rng) * log(WORDS)) - 1);
-    memset(l->state, 0, (size_t)(COLUMNS * hidden) * sizeof *l->state);
 }
 
-static void language_init(struct language *l, int hidden, int threads)
+/* tree: NULL for a pool of all edges. */
+static void language_init(struct language *l, const struct recurrent_tree_cell *tree,
+                          int hidden, int threads)
 {
     struct recurrent_options options = {.vocabulary = WORDS,
                                         .hidden = hidden,
                                         .steps = STEPS,
                                         .batch = COLUMNS,
                                         .nodes = NODES,
+                                        .tree = tree,
                                         .threads = threads};
     struct error err;
     *l = (struct language){.kernels = recurrent_kernels_find(NULL)};
@@ -76,9 +78,9 @@ static void language_init(struct language *l, int hidden, int threads)
     l->range_count = recurrent_touched(l->model, &published, l->ranges);
     l->weights = take(count, sizeof *l->weights);
     l->gradient = take(count, sizeof *l->gradient);
-    l->state = take((size_t)(COLUMNS * hidden), sizeof *l->state);
+    l->state = take(recurrent_state(l->model, COLUMNS), sizeof *l->state);
     l->text = take((size_t)(WINDOWS * STEPS + 1) * COLUMNS, sizeof *l->text);
-    fill(l, count, hidden);
+    fill(l, count);
 }
 
 static void language_fini(struct language *l)
@@ -155,11 +157,12 @@ static double measure(void (*step)(void *context), void *context, double seconds
     return ROWS / bench_median(times, count);
 }
 
-static double language_rate(void (*step)(void *context), int hidden, int threads,
-                            double seconds)
+static double language_rate(void (*step)(void *context),
+                            const struct recurrent_tree_cell *tree, int hidden,
+                            int threads, double seconds)
 {
     struct language l;
-    language_init(&l, hidden, threads);
+    language_init(&l, tree, hidden, threads);
     double rate = measure(step, &l, seconds);
     language_fini(&l);
     return rate;
@@ -167,12 +170,30 @@ static double language_rate(void (*step)(void *context), int hidden, int threads
 
 double language_train(int hidden, int threads, double seconds)
 {
-    return language_rate(train_step, hidden, threads, seconds);
+    return language_rate(train_step, NULL, hidden, threads, seconds);
+}
+
+/* Every combination and every activation, in turn. */
+static struct recurrent_tree_cell some_tree(void)
+{
+    struct recurrent_tree_cell tree = {
+        .leaves = NODES + 1, .memory = 1, .inject = {RECURRENT_ADD, RECURRENT_TANH}};
+    for (int i = 0; i < recurrent_tree_nodes(&tree); i++)
+        tree.nodes[i] =
+            (struct recurrent_tree_node){(uint8_t)(i / 3 % RECURRENT_COMBINATIONS),
+                                         (uint8_t)(i % RECURRENT_ACTIVATIONS)};
+    return tree;
+}
+
+double language_train_tree(int hidden, int threads, double seconds)
+{
+    struct recurrent_tree_cell tree = some_tree();
+    return language_rate(train_step, &tree, hidden, threads, seconds);
 }
 
 double language_score(int hidden, int threads, double seconds)
 {
-    return language_rate(score_step, hidden, threads, seconds);
+    return language_rate(score_step, NULL, hidden, threads, seconds);
 }
 
 /* Bare products: the buffers that a model would use, so that weights come from where

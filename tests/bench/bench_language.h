@@ -9,6 +9,9 @@
 /* A training step: gradient, clipping to a norm, SGD, all of the parts that the cell uses
  * of a pool of all edges. */
 double language_train(int hidden, int threads, double seconds);
+/* A training step of a child that is a tree of 13 leaves (Zoph & Le, ICLR 2017), whose
+ * matrices are as many as those of the cell of 12 nodes. */
+double language_train_tree(int hidden, int threads, double seconds);
 /* Random cells of 12 nodes scored over one window with a pool's weights. */
 double language_score(int hidden, int threads, double seconds);
 /* Only the matrix products of a training step, of a scoring, over OpenBLAS: both halves

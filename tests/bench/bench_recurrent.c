@@ -24,7 +24,7 @@ static const char usage[] =
     "  quick   200 hidden units, one round\n"
     "  own     three rounds without PyTorch\n"
     "  --rate  one measurement, in tokens a second; WHAT: train, score, train-products,\n"
-    "          score-products\n";
+    "          score-products, train-tree (a tree with as many matrices)\n";
 
 enum { ROUNDS_MAX = 15, SIZES = 2, THREADS = 2, SETTINGS = 5 };
 static const double seconds = 2; /* of each measurement */
@@ -33,15 +33,24 @@ static const double goals[SIZES][THREADS] = {{1.4, 1.7}, {1.15, 1.3}};
 static const double train_goal = 0.95, score_goal = 1 / 1.1; /* of the products' speed */
 static const double still_in_race = 0.85; /* of the fastest in the first round */
 
-/* Own measurements, as --rate calls them. */
-enum { TRAIN, SCORE, TRAIN_PRODUCTS, SCORE_PRODUCTS, RATES };
+/* Own measurements, as --rate calls them; the rounds take the first RATES. */
+enum {
+    TRAIN,
+    SCORE,
+    TRAIN_PRODUCTS,
+    SCORE_PRODUCTS,
+    RATES,
+    TRAIN_TREE = RATES,
+    ALL_RATES
+};
 static const struct {
     const char *name;
     double (*measure)(int hidden, int threads, double seconds);
-} rates[RATES] = {[TRAIN] = {"train", language_train},
-                  [SCORE] = {"score", language_score},
-                  [TRAIN_PRODUCTS] = {"train-products", language_train_products},
-                  [SCORE_PRODUCTS] = {"score-products", language_score_products}};
+} rates[ALL_RATES] = {[TRAIN] = {"train", language_train},
+                      [SCORE] = {"score", language_score},
+                      [TRAIN_PRODUCTS] = {"train-products", language_train_products},
+                      [SCORE_PRODUCTS] = {"score-products", language_score_products},
+                      [TRAIN_TREE] = {"train-tree", language_train_tree}};
 
 /* PyTorch's own threads and those of its BLAS where all may use `threads`. The first is
  * what most people run; the others have malloc keep freed memory, without which PyTorch
@@ -239,7 +248,7 @@ static void show_peers(const struct bench *b)
 static int rate_command(char **argv)
 {
     int hidden = atoi(argv[1]), threads = atoi(argv[2]);
-    for (int i = 0; i < RATES; i++)
+    for (int i = 0; i < ALL_RATES; i++)
         if (strcmp(argv[0], rates[i].name) == 0 && hidden > 0 && threads > 0) {
             printf("rate %.3f\n", rates[i].measure(hidden, threads, atof(argv[3])));
             return 0;

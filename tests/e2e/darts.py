@@ -43,6 +43,8 @@ class Darts(shared.Shared):
     config, small, step = CONFIG, SMALL, 'relax'
     # Those of the other class that are about its strategies.
     test_the_weights_learn_and_ranks_do_not_matter = None
+    test_ranks_make_lanes_together = None
+    test_makers_of_lanes_are_lost = None
     test_wikitext = None
 
     def cells(self, run):

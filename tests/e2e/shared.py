@@ -5,6 +5,7 @@ of ranks, through kills of trainers and of the whole run, and without its saved 
 
 Usage: shared.py ARCHWAY FAKE_TRAINER COMPARE_RUNS [WIKITEXT_FOLDER]
 """
+import csv
 import json
 import math
 import os
@@ -37,6 +38,7 @@ search:
   strategy: {strategy}
   batch: 3
   shared: {{epochs: {epochs}, steps: {steps}, samples: {samples}, save_every: 25,
+            sync_every: {sync},
             controller_steps: 5, probes: {probes}, candidates: 20, finalists: 4}}
 control: {{share: 0.25}}
 run: {{mode: sync, snapshot_every: 0.2s, retries: 1000}}
@@ -44,7 +46,7 @@ resources: {{oversubscribe: true}}
 """
 SMALL = {'vocabulary': 'all', 'nodes': 4, 'hidden': 16, 'batch': 8, 'lr': 2, 'bptt': 12,
          'norm': 'false', 'strategy': 'enas', 'epochs': 5, 'steps': 150, 'samples': 2,
-         'probes': 8}
+         'sync': 1, 'probes': 8}
 WIKITEXT = None
 
 
@@ -74,9 +76,12 @@ class Shared(language.Language):
     config, small, step = CONFIG, SMALL, 'train_shared'
     # Only the text of the other class.
     test_a_search_reaches_the_entropy = None
+    test_random_trees = None
     test_killed_it_goes_on = None
     test_what_does_not_fit_is_refused = None
     test_a_text_that_is_too_short_fails_its_trials = None
+    test_stopped_trials_go_on_where_they_were = None
+    test_the_clock_suspends_over_ranks = None
 
     def write(self, **changes):
         values = dict(self.small, data=self.path('text'))
@@ -134,6 +139,68 @@ class Shared(language.Language):
         self.assertGreater(kills, 1)
         self.assert_same('calm', 'r')
         self.assert_same_losses('calm', 'r')
+
+    def test_ranks_make_lanes_together(self):
+        """Whoever makes a lane: all have the same weights to the bit, with gradients that are
+        averaged and with weights that are."""
+        for sync, ranks in ((1, 3), (1, 4), (5, 3)):
+            with self.subTest(sync=sync, ranks=ranks):
+                config = self.write(samples=3, sync=sync, epochs=2, steps=100)
+                one, many = 'one%d' % sync, 'many%d%d' % (sync, ranks)
+                if not os.path.exists(self.path(one)):
+                    self.archway('search', config, '--run', one, '--quiet')
+                self.archway('search', config, '--run', many, '--quiet', ranks=ranks)
+                self.assert_same(one, many)
+                self.assert_same_losses(one, many)
+                makers, parts = {}, {t['trial']: t['part'] for t in self.trials(many)
+                                     if t['kind'] == 'train_shared'}
+                table = self.archway('trials', many, '--format', 'csv')[0]
+                for row in csv.DictReader(table.splitlines()):
+                    if int(row['trial']) in parts:
+                        makers.setdefault(row['worker'], set()).add(
+                            parts[int(row['trial'])])
+                self.assertEqual(len(makers), ranks - 1)
+                self.assertEqual(sorted(p for parts in makers.values() for p in parts),
+                                 [0, 1, 2])
+
+    def strike(self, moments, process):
+        """Kill a worker rank or a trainer of one; False: there is none."""
+        ranks = [p for p in runs.RankCase.ranks_of(self, process) if children_of(p)]
+        trainers = [t for rank in ranks for t in children_of(rank)]
+        if not trainers:
+            return False
+        one = moments.random() < 0.7 or len(ranks) < 2 # a rank stays
+        victim = moments.choice(trainers if one else ranks)
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def test_makers_of_lanes_are_lost(self):
+        """Trainers and whole ranks, between lanes, within them and while lanes travel."""
+        moments = seeded()
+        for sync in (1, 5):
+            with self.subTest(sync=sync):
+                config = self.write(samples=3, sync=sync, epochs=3, steps=200, hidden=64)
+                one, many = 'one%d' % sync, 'many%d' % sync
+                self.archway('search', config, '--run', one, '--quiet')
+                process = self.start('search', config, '--run', many, '--quiet', ranks=4,
+                                     options=('--mca', 'orte_enable_recovery', '1'))
+                kills, until = 0, time.monotonic() + 200
+                while not os.path.exists(self.path(many + '/exit.json')):
+                    self.assertLess(time.monotonic(), until)
+                    time.sleep(moments.uniform(0.5, 1.5))
+                    if kills < 6:
+                        kills += self.strike(moments, process)
+                print('kills', kills, flush=True)
+                self.assertGreater(kills, 0)
+                time.sleep(0.5)
+                process.terminate()
+                process.communicate(timeout=20)
+                self.assertEqual(self.exit_json(many)['status'], 0)
+                self.assert_same(one, many)
+                self.assert_same_losses(one, many)
 
     def disturb(self, moments):
         """What may happen to the saved weights while nobody runs."""

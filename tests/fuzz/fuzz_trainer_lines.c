@@ -73,6 +73,23 @@ static void take_behind(void *context, const struct message_behind *b)
     FUZZ_CHECK(b->at.part >= 0 && b->at.step <= INT64_MAX);
 }
 
+static void take_lanes(void *context, int slot, int pid, const struct trainer_line *line,
+                       uint64_t step)
+{
+    FUZZ_CHECK(line->fd >= 0 && line->samples > 0 && line->samples <= TRAINER_MAX_LANES);
+    FUZZ_CHECK(line->stride > 0 && line->stride <= INT64_MAX / (2 * TRAINER_MAX_LANES));
+}
+
+static void take_made(void *context, int slot, const struct message_task *task)
+{
+    FUZZ_CHECK(task->kind == TRIAL_TRAIN_SHARED);
+}
+
+static void take_missing(void *context, int slot, uint64_t round)
+{
+    FUZZ_CHECK(round <= INT64_MAX);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const metrics[] = {"val_accuracy", "val_loss", "train_loss", "lr",
@@ -83,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .config = &config,
         .checkpoint_folder = data && size > 0 && data[0] & 64 ? "/nowhere" : NULL,
         .clock = &clock_system,
-        .sink = {take_progress, take_result, take_checkpoint, take_behind, &results}};
+        .sink = {take_progress, take_result, take_checkpoint, take_behind, take_lanes,
+                 take_made, take_missing, &results}};
     const struct message_slot place = {0};
     struct slot *s;
     if (size < 1 || size > FUZZ_INPUT_MAX)

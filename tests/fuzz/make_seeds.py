@@ -60,7 +60,7 @@ def messages():
     for kind, payload in all_of:
         put('message', '%d-%d' % (kind, len(payload)), b'\1' + framed(kind, payload))
     put('message', 'all', b'\1' + b''.join(framed(*one) for one in all_of))
-    put('message', 'raw', b'\0' + struct.pack('<IHHI', 0x314d5741, 5, 9, 1) + b'\1')
+    put('message', 'raw', b'\0' + struct.pack('<IHHI', 0x314d5741, 6, 9, 1) + b'\1')
 
 
 def lines(*objects):
@@ -154,18 +154,20 @@ def trainer_orders():
 
 
 def checkpoints():
-    head = b'ARCHWAYS' + struct.pack('<IIQ', 1, 0, 40)
-    put('checkpoint', 'empty', b'\0')
-    put('checkpoint', 'header', b'\0' + head)
-    put('checkpoint', 'raw', b'\0' + head + struct.pack('<I', 1 << 31) + b'x' * 36)
-    put('checkpoint', 'sound', b'\1')
-    changes = [(at, value) for at in range(24, 3000, 61) for value in (0, 1, 255)]
-    for step in (1, 7, 40):
-        put('checkpoint', 'changed-%d' % step, b'\1' + b''.join(
-            struct.pack('<HB', *one) for one in changes[::step]))
-    # Behind the settings: the place in the training, its sums, the curve.
-    for at in range(1200, 1700, 25):
-        put('checkpoint', 'at-%d' % at, b'\1' + struct.pack('<HB', at, 255))
+    """Of images, and with the second bit of the first byte of a text."""
+    head = b'ARCHWAYS' + struct.pack('<IIQ', 2, 0, 40)
+    changes = [(at | 1 << 15, value) for at in range(24, 3000, 61) for value in (0, 1, 255)]
+    for name, file, change in (('', b'\0', b'\1'), ('text-', b'\2', b'\3')):
+        put('checkpoint', name + 'empty', file)
+        put('checkpoint', name + 'header', file + head)
+        put('checkpoint', name + 'raw', file + head + struct.pack('<I', 1 << 31) + b'x' * 36)
+        put('checkpoint', name + 'sound', change)
+        for step in (1, 7, 40):
+            put('checkpoint', name + 'changed-%d' % step, change + b''.join(
+                struct.pack('<HB', *one) for one in changes[::step]))
+        # Behind the identity: the place in the training, its sums, the curve.
+        for at in range(0, 270, 9):
+            put('checkpoint', name + 'at-%d' % at, change + struct.pack('<HB', at, 255))
 
 
 def journal_records():

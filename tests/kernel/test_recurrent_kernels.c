@@ -3,67 +3,15 @@
  * definitions in double precision on random odd shapes. Buffers have exactly the promised
  * size, so that a sanitizer sees an access beyond, and what must be overwritten holds
  * NaN. Where the same sums are promised to have the same bits, bits are compared. */
-#include "common/nn/recurrent_kernels.h"
+#include "kernel_rig.h"
 #include "tests/unit/unit.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "common/rng.h"
 
 enum { SHAPES = 60 };
-
-static struct rng rng;
-
-static void start_random(void)
-{
-    uint64_t seed = (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
-    rng_init(&rng, seed, RNG_TEST, 0);
-}
-
-static size_t draw(size_t from, size_t to)
-{
-    return from + rng_below(&rng, (uint32_t)(to - from + 1));
-}
-
-static float *random_floats(size_t count)
-{
-    float *x = malloc(count * sizeof *x);
-    for (size_t i = 0; i < count; i++)
-        x[i] = (float)rng_normal(&rng);
-    return x;
-}
-
-static float *copy_of(const float *x, size_t count)
-{
-    float *y = malloc(count * sizeof *y);
-    memcpy(y, x, count * sizeof *y);
-    return y;
-}
-
-/* Random where it is added to, else NaN. */
-static float *result(size_t count, bool add)
-{
-    float *x = random_floats(count);
-    for (size_t i = 0; i < count && !add; i++)
-        x[i] = NAN;
-    return x;
-}
-
-static void assert_near(double value, double exact, double scale)
-{
-    ck_assert_msg(fabs(value - exact) <= 2e-6 * (1 + scale), "%.9g instead of %.9g",
-                  value, exact);
-}
-
-static void assert_same(const float *a, const float *b, size_t count)
-{
-    ck_assert_msg(memcmp(a, b, count * sizeof *a) == 0, "other bits");
-}
 
 /* C (m, n) of A (m, k) and B (k, n) with rows longer than they need be, and all that is
  * made of them. */
@@ -73,12 +21,6 @@ struct rig {
     bool add;
     float *a, *a_turned, *b, *b_turned, *packed, *packed_turned, *before, *c;
 };
-
-/* The last row of a matrix ends with its last column. */
-static size_t floats(size_t rows, size_t row, size_t columns)
-{
-    return (rows - 1) * row + columns;
-}
 
 static float *turned(const float *x, size_t rows, size_t row, size_t columns)
 {
@@ -110,10 +52,9 @@ static void rig_init(struct rig *g, const struct recurrent_kernels *f, size_t m,
 
 static void rig_fini(struct rig *g)
 {
-    float *owned[] = {g->a,      g->a_turned,      g->b,      g->b_turned,
-                      g->packed, g->packed_turned, g->before, g->c};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        free(owned[i]);
+    float *const owned[] = {g->a,      g->a_turned,      g->b,      g->b_turned,
+                            g->packed, g->packed_turned, g->before, g->c};
+    free_all(owned, sizeof owned / sizeof *owned);
 }
 
 /* Rows [from, to). */
@@ -225,29 +166,6 @@ static void check_products(const struct recurrent_kernels *f)
                       draw(1, 600));
 }
 
-static double activate(double a, int f)
-{
-    switch (f) {
-    case RECURRENT_TANH:
-        return tanh(a);
-    case RECURRENT_RELU:
-        return a > 0 ? a : 0;
-    case RECURRENT_SIGMOID:
-        return 1 / (1 + exp(-a));
-    default:
-        return a;
-    }
-}
-
-static double slope(double a, int f)
-{
-    double u = activate(a, f);
-    return f == RECURRENT_TANH      ? 1 - u * u
-           : f == RECURRENT_SIGMOID ? u * (1 - u)
-           : f == RECURRENT_RELU    ? a > 0
-                                    : 1;
-}
-
 static void check_highway(const struct recurrent_kernels *f, int activation)
 {
     size_t rows = draw(1, 5), n = draw(1, 70), count = rows * n;
@@ -269,16 +187,15 @@ static void check_highway(const struct recurrent_kernels *f, int activation)
         assert_near(a[gate], d * (u - p[i]) * g * (1 - g), 10);
         assert_near(a[value], d * g * slope(before[value], activation), 3);
     }
-    float *owned[] = {a, p, dh, dp, h, before, dp_before, after};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        free(owned[i]);
+    float *const owned[] = {a, p, dh, dp, h, before, dp_before, after};
+    free_all(owned, sizeof owned / sizeof *owned);
 }
 
 /* The shares' sum is not 1: that of no operation is not among them. */
 static void draw_shares(float *share)
 {
     for (int f = 0; f < RECURRENT_ACTIVATIONS; f++)
-        share[f] = rng_float(&rng) / 4;
+        share[f] = rng_float(rig_rng()) / 4;
 }
 
 struct mix {
@@ -340,7 +257,7 @@ static void check_mixtures(const struct recurrent_kernels *f)
     m.sums = malloc(m.rows * m.sums_row * sizeof *m.sums);
     double *sums = malloc(m.rows * m.sums_row * sizeof *sums);
     for (size_t i = 0; i < m.rows * m.sums_row; i++)
-        m.sums[i] = sums[i] = rng_normal(&rng);
+        m.sums[i] = sums[i] = rng_normal(rig_rng());
     draw_shares(m.share);
     float *h = copy_of(m.h, m.count), *dp = copy_of(m.dp, m.count);
     float *a = copy_of(m.a, 2 * m.count), *again;
@@ -358,9 +275,8 @@ static void check_mixtures(const struct recurrent_kernels *f)
     back.sums = NULL;
     f->mixture_back(&back); /* without sums: the same gradients */
     assert_same(again, a, 2 * m.count);
-    float *owned[] = {m.a, m.p, m.dh, m.dp, m.h, h, dp, a, again};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        free(owned[i]);
+    float *const owned[] = {m.a, m.p, m.dh, m.dp, m.h, h, dp, a, again};
+    free_all(owned, sizeof owned / sizeof *owned);
     free(m.sums);
     free(sums);
 }
@@ -420,7 +336,7 @@ END_TEST
 
 START_TEST(every_table_follows_the_definitions)
 {
-    start_random();
+    rig_start();
     for (const struct recurrent_kernels *const *f = recurrent_kernels_all(); *f; f++) {
         if (!(*f)->runs_here())
             continue;

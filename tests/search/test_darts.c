@@ -14,8 +14,12 @@ static struct config small(int mode)
 {
     struct config c = rig_config(2, false);
     c.search.strategy = STRATEGY_DARTS;
-    c.search.shared = (struct config_shared){
-        .epochs = EPOCHS, .steps = STEPS, .samples = 1, .finalists = SEEDS, .order = 2};
+    c.search.shared = (struct config_shared){.epochs = EPOCHS,
+                                             .steps = STEPS,
+                                             .samples = 1,
+                                             .sync_every = 1,
+                                             .finalists = SEEDS,
+                                             .order = 2};
     c.space.name = SPACE_RNN_DAG;
     c.space.rnn.nodes = NODES;
     c.space.rnn.activations = (struct config_list){4, {1, 3, 0, 2}};

@@ -473,6 +473,7 @@ static void share_weights(struct rng *rng, struct config *c)
     c->search.shared = (struct config_shared){.epochs = between(rng, 1, 2),
                                               .steps = between(rng, 1, 4),
                                               .samples = between(rng, 1, 2),
+                                              .sync_every = 1,
                                               .save_every = between(rng, 1, 4),
                                               .controller_steps = between(rng, 0, 2),
                                               .probes = between(rng, 0, 2),

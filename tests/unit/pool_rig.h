@@ -20,7 +20,8 @@ static inline struct pool_settings pool_rig_settings(int samples)
                                                .decay = 1e-3,
                                                .threads = 1},
                                   .nodes = POOL_NODES,
-                                  .samples = samples};
+                                  .samples = samples,
+                                  .sync = 1};
 }
 
 static inline void pool_rig_init(struct pool *p, const struct pool_settings *s,
@@ -42,20 +43,36 @@ static inline struct recurrent_cell pool_rig_cell(uint64_t number)
     return cell;
 }
 
-/* Take the next `count` lanes with the cells of their numbers. */
+/* Train a lane with this cell; its round is taken when it was the last. */
+static inline double pool_rig_lane(struct pool *p, int part,
+                                   const struct recurrent_cell *cell, double lr)
+{
+    double loss = pool_train(p, part, cell, lr);
+    if (pool_next(p) < 0)
+        pool_take(p, lr);
+    return loss;
+}
+
+/* The cell of the lane's next step is that of its number. */
+static inline void pool_rig_next(struct pool *p, int part, double lr)
+{
+    uint64_t step = p->step + (uint64_t)p->made[part];
+    struct recurrent_cell cell =
+        pool_rig_cell(step * (uint64_t)p->settings.samples + (uint64_t)part);
+    ck_assert(pool_rig_lane(p, part, &cell, lr) > 0);
+}
+
+/* Take the next `count` lanes. */
 static inline void pool_rig_train(struct pool *p, int count, double lr)
 {
-    for (int i = 0; i < count; i++) {
-        uint64_t lane = p->at.step * (uint64_t)p->settings.samples + (uint64_t)p->at.part;
-        struct recurrent_cell cell = pool_rig_cell(lane);
-        ck_assert(pool_train(p, &cell, lr) > 0);
-    }
+    for (int i = 0; i < count; i++)
+        pool_rig_next(p, pool_next(p), lr);
 }
 
 static inline bool pool_rig_equal(const struct pool *a, const struct pool *b)
 {
     size_t states = (size_t)a->settings.samples * 8 * 8;
-    return a->at.step == b->at.step && a->at.part == b->at.part &&
+    return a->step == b->step && pool_next(a) == pool_next(b) &&
            memcmp(a->language.parameters, b->language.parameters,
                   recurrent_count(a->language.model) * sizeof(float)) == 0 &&
            memcmp(a->states, b->states, states * sizeof(float)) == 0;

@@ -84,8 +84,13 @@ static void fake_close(struct wire *w, bool clean)
 {
 }
 
-static const struct wire_ops fake_ops = {
-    "fake", fake_send, fake_receive, fake_progress, fake_idle, fake_forget, fake_close};
+static const struct wire_ops fake_ops = {.name = "fake",
+                                         .send = fake_send,
+                                         .receive = fake_receive,
+                                         .progress = fake_progress,
+                                         .idle = fake_idle,
+                                         .forget = fake_forget,
+                                         .close = fake_close};
 
 static double fake_clock(void *context)
 {

@@ -305,6 +305,10 @@ START_TEST(what_can_be_continued_is_started)
     dispatcher_set_end(d, now + 1000, false);
     now += 900;
     ck_assert_uint_eq(chosen(), PAST);
+    struct trial *oldest = (struct trial *)engine_rig_trial(&rig, PAST);
+    oldest->kind = TRIAL_TRAIN_SHARED; /* no state is kept of a step */
+    ck_assert_uint_eq(chosen(), PAST + 1);
+    oldest->kind = TRIAL_TRAIN_CHILD;
     now += 95;
     ck_assert(!dispatcher_choose(d, false, &id)); /* not for five seconds */
     finish();

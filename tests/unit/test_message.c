@@ -15,6 +15,9 @@ static struct trial_epoch epochs[3] = {{1.5f, 0.25f, 2.5f, 0.5f, 0.1f, 3},
                                        {NAN, 0.5f, INFINITY, 0.75f, 0.01f, 3}};
 static struct message_slot slots[2] = {{"0-3", "0,1", 0}, {"", "", -1}};
 
+static int32_t gang[3] = {4, 1, 7};
+static const uint8_t piece[4] = {1, 0, 255, 3};
+
 /* One example of every type. */
 static struct message example(int type)
 {
@@ -69,6 +72,15 @@ static struct message example(int type)
     case MESSAGE_BEHIND:
         m.behind = (struct message_behind){12, 1, 5, {1ULL << 40, 3}};
         break;
+    case MESSAGE_GANG:
+        m.gang = (struct message_gang){3, gang};
+        break;
+    case MESSAGE_LANE:
+        m.lane = (struct message_lane){1ULL << 40, 3, 4096, 4100, 4, piece};
+        break;
+    case MESSAGE_WANT:
+        m.want.round = 1ULL << 40;
+        break;
     case MESSAGE_READY:
     case MESSAGE_SUSPEND:
     case MESSAGE_SUSPENDED:
@@ -118,8 +130,8 @@ START_TEST(bad_headers_are_refused)
     expect_error(&b, "version 9");
     frame(&b, 0, NULL, 0);
     expect_error(&b, "unknown type 0");
-    frame(&b, 15, NULL, 0);
-    expect_error(&b, "unknown type 15");
+    frame(&b, 18, NULL, 0);
+    expect_error(&b, "unknown type 18");
     frame(&b, MESSAGE_READY, NULL, 0);
     b.data[8] = 1;
     expect_error(&b, "says 1 bytes, 0 are there");
@@ -169,6 +181,18 @@ START_TEST(values_out_of_range_are_refused)
     m = example(MESSAGE_CANCEL);
     m.cancel.attempt = -1;
     expect_refused(m, "attempt is -1");
+    m = example(MESSAGE_LANE);
+    m.lane.total = 4099;
+    expect_refused(m, "message LANE: size is 4, allowed are 1 to 3");
+    m = example(MESSAGE_LANE);
+    m.lane.offset = UINT64_MAX;
+    expect_refused(m, "offset is -1");
+    m = example(MESSAGE_LANE);
+    m.lane.size = 0;
+    expect_refused(m, "size is 0");
+    m = example(MESSAGE_WANT);
+    m.want.round = UINT64_MAX;
+    expect_refused(m, "round is -1");
 }
 END_TEST
 
@@ -182,6 +206,10 @@ START_TEST(counts_beyond_the_payload_take_no_memory)
     bytes_put_u32(&payload, MESSAGE_MAX_SLOTS);
     frame(&b, MESSAGE_WELCOME, payload.data, payload.size);
     expect_error(&b, "message WELCOME: slots is cut off");
+    bytes_clear(&payload);
+    bytes_put_u32(&payload, MESSAGE_MAX_GANG);
+    frame(&b, MESSAGE_GANG, payload.data, payload.size);
+    expect_error(&b, "message GANG: ranks is cut off");
     bytes_clear(&payload);
     bytes_put_u32(&payload, UINT32_MAX);
     frame(&b, MESSAGE_BYE, payload.data, payload.size);
@@ -239,13 +267,13 @@ START_TEST(every_message_comes_back)
     struct bytes b, again;
     bytes_init(&b);
     bytes_init(&again);
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_BEHIND; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_WANT; type++) {
         struct message m = example(type);
         message_encode(&m, &b);
     }
     struct bytes_reader r;
     bytes_reader_init(&r, b.data, b.size);
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_BEHIND; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_WANT; type++) {
         struct message m;
         struct error err = {0};
         ck_assert_msg(message_decode(&r, &m, &err) == 1, "%s", err.text);
@@ -333,7 +361,7 @@ START_TEST(arbitrary_bytes_are_survived)
     for (uint64_t round = 0; round < 60000; round++) {
         struct rng rng;
         struct bytes b;
-        struct message m = example(1 + (int)(round % MESSAGE_BEHIND)), back;
+        struct message m = example(1 + (int)(round % MESSAGE_WANT)), back;
         struct error err = {0};
         rng_init(&rng, seed, RNG_TEST, round);
         bytes_init(&b);

@@ -112,9 +112,9 @@ START_TEST(the_newest_that_fits_is_taken_and_old_ones_go)
     ck_assert(exists(&r, "pool/step-000000000010.h5"));
     ck_assert(exists(&r, "pool/step-000000000015.h5"));
     ck_assert_int_eq(pool_file_read(folder_of(&r), 0, 19, &r.other, warn), 1);
-    ck_assert_uint_eq(r.other.at.step, 15);
+    ck_assert_uint_eq(r.other.step, 15);
     ck_assert_int_eq(pool_file_read(folder_of(&r), 16, 19, &r.other, warn), 0);
-    ck_assert_uint_eq(r.other.at.step, 15);
+    ck_assert_uint_eq(r.other.step, 15);
     ck_assert_int_eq(pool_file_read(folder_of(&r), 0, 100, &r.other, warn), 1);
     ck_assert(pool_rig_equal(&r.pool, &r.other));
     rig_fini(&r);
@@ -184,7 +184,7 @@ START_TEST(damage_is_noticed)
         int found = pool_file_read(folder_of(&r), 0, 10, &r.other, warn);
         ck_assert_msg(found == 1, "byte %lld", (long long)at);
         ck_assert_msg(pool_rig_equal(&r.other, &older), "byte %lld", (long long)at);
-        noticed += r.other.at.step == 5;
+        noticed += r.other.step == 5;
         flip(path, at);
     }
     ck_assert_int_eq(noticed, tried);

@@ -29,6 +29,9 @@ START_TEST(too_little_has_no_answer)
     ck_assert(isnan(stats_expected_best(v, 3, 0)));
     ck_assert(isnan(stats_expected_best(v, 3, 4)));
     ck_assert(isnan(stats_expected_best(bad, 3, 2)));
+    ck_assert(isnan(stats_student_quantile(0, 5)) && isnan(stats_student_quantile(1, 5)));
+    ck_assert(isnan(stats_student_quantile(NAN, 5)));
+    ck_assert(isnan(stats_student_quantile(0.9, 2.9)));
     ck_assert(isnan(stats_spearman(v, same, 3)));
     ck_assert(isnan(stats_spearman(v, bad, 3)));
     ck_assert(isnan(stats_spearman(v, v, 2)));
@@ -175,9 +178,27 @@ START_TEST(bootstrap_covers_the_truth)
 }
 END_TEST
 
+/* Of printed tables; they have three decimals. */
+START_TEST(student_agrees_with_tables)
+{
+    static const struct {
+        double p, freedom, t, within;
+    } table[] = {
+        {0.9, 3, 1.638, 1e-3},    {0.9, 10, 1.372, 1e-3},  {0.95, 4, 2.132, 1e-3},
+        {0.975, 5, 2.571, 1e-3},  {0.99, 3, 4.541, 1e-2},  {0.99, 20, 2.528, 1e-3},
+        {0.999, 3, 10.215, 0.03}, {0.999, 8, 4.501, 1e-3}, {0.9, 1e9, 1.282, 1e-3}};
+    for (size_t i = 0; i < COUNT(table); i++) {
+        double p = table[i].p, freedom = table[i].freedom;
+        ck_relative(stats_student_quantile(p, freedom), table[i].t, table[i].within);
+        ck_relative(stats_student_quantile(1 - p, freedom), -table[i].t, table[i].within);
+    }
+    ck_assert_double_eq_tol(stats_student_quantile(0.5, 3), 0, 1e-12);
+}
+END_TEST
+
 UNIT_MAIN("stats", too_little_has_no_answer, mann_whitney_agrees_with_scipy,
           mann_whitney_is_symmetric, spearman_agrees_with_scipy,
           moments_and_quantiles_agree_with_numpy,
           expected_best_agrees_with_exact_fractions,
           expected_best_is_stable_for_large_samples, bootstrap_repeats_with_its_seed,
-          bootstrap_covers_the_truth)
+          bootstrap_covers_the_truth, student_agrees_with_tables)

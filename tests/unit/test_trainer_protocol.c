@@ -40,7 +40,11 @@ START_TEST(bad_lines_have_one_clear_error)
         {"{\"type\":7}", "line: \"type\" is a number, a string is needed"},
         {"{\"type\":\"metrics\"}",
          "the line's type is \"metrics\", allowed are ready, progress, result, "
-         "checkpoint and behind"},
+         "checkpoint, behind, lanes and missing"},
+        {"{\"type\":\"lanes\",\"fd\":3,\"samples\":0,\"stride\":4096}",
+         "lanes: \"samples\" is 0, allowed are 1 to 1024"},
+        {"{\"type\":\"lanes\",\"fd\":3,\"samples\":2}", "lanes: \"stride\" is missing"},
+        {"{\"type\":\"missing\",\"round\":-1}", "missing: \"round\" is -1"},
         {"{\"type\":\"ready\"}", "ready: \"protocol\" is missing"},
         {"{\"type\":\"ready\",\"protocol\":2}",
          "ready: the trainer speaks protocol 2, this program 1"},

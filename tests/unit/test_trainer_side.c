@@ -259,8 +259,32 @@ START_TEST(hyperparameters_override_the_builtin_trainer)
 }
 END_TEST
 
+/* Of a text, whose hello does not tell the space. */
+START_TEST(hyperparameters_of_a_text)
+{
+    static const char *const keys[] = {"task.kind=language-model",
+                                       "task.data.format=generated-text",
+                                       "trainer.builtin.optimizer.momentum=0",
+                                       "trainer.builtin.optimizer.nesterov=false",
+                                       "reward.metric=val_loss",
+                                       "trainer.builtin.epochs=9"};
+    struct error err = {0};
+    config_defaults(&config);
+    config.task.train = config.task.validation = 0;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        ck_assert_msg(config_set(&config, keys[i], &err) == 0, "%s", err.text);
+    int space = config.space.name;
+    ck_assert_msg(override("{\"epochs\":4,\"recurrent\":{\"bptt\":7}}", &err) == 0, "%s",
+                  err.text);
+    ck_assert_int_eq(config.trainer.builtin.epochs, 4);
+    ck_assert_int_eq(config.trainer.builtin.recurrent.bptt, 7);
+    ck_assert_int_eq(config.space.name, space);
+    ck_assert_int_eq(override("{\"optimizer.momentum\":0.9}", &err), ERROR_PEER);
+}
+END_TEST
+
 UNIT_MAIN("trainer_side", bad_lines_have_one_clear_error,
           a_greeting_carries_what_the_trainer_needs,
           of_the_trainers_only_the_chosen_is_described, tasks_are_read,
           cancel_and_stop_are_read, bad_hyperparameters_change_nothing,
-          hyperparameters_override_the_builtin_trainer)
+          hyperparameters_override_the_builtin_trainer, hyperparameters_of_a_text)

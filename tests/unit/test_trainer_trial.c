@@ -199,42 +199,7 @@ END_TEST
 
 /* --- states ------------------------------------------------------------------------- */
 
-/* A file of its own, in the folder of the conversation. */
-static const char *state_path(const struct talk *t)
-{
-    static char path[96];
-    snprintf(path, sizeof path, "%s/state", t->folder);
-    return path;
-}
-
-static struct trainer_line hear_checkpoint(struct talk *t, int what)
-{
-    struct trainer_line line = talk_hear(t);
-    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
-    ck_assert_msg(line.checkpoint == what, "%s, not %s: %s",
-                  trial_checkpoint_name(line.checkpoint), trial_checkpoint_name(what),
-                  line.reason);
-    return line;
-}
-
 static const char long_one[] = "{\"epochs\":60,\"augment\":{\"pad\":1,\"flip\":true}}";
-
-/* Hear `epochs` epochs, ask for the state; what is heard up to then is counted. */
-static struct trainer_line suspend_after(struct talk *t, int epochs)
-{
-    struct trainer_line line;
-    for (int i = 0; i < epochs; i++)
-        talk_hear(t);
-    talk_say(t, "{\"type\":\"checkpoint\",\"trial\":1,\"attempt\":1}");
-    do
-        line = talk_hear(t);
-    while (line.type == TRAINER_PROGRESS);
-    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
-    ck_assert_int_eq(line.checkpoint, CHECKPOINT_SUSPENDED);
-    ck_assert_int_ge((int)line.epoch, epochs);
-    ck_assert(line.seconds > 0);
-    return line;
-}
 
 /* Suspended twice, in the first epoch and in a later one, and continued by other
  * processes: the bits of an undisturbed training, with all epochs reported. */
@@ -248,19 +213,20 @@ START_TEST(continued_training_gives_the_same_bits)
     talk_say_task(&calm, 1, 1, 99, TALK_TWO_LAYERS, long_one);
     ck_assert_int_eq(talk_hear_curve(&calm, 1, a, 60), 60);
     talk_start(&first, &config);
-    const struct trainer_checkpoint c = {state_path(&calm), 0};
+    const struct trainer_checkpoint c = {talk_state_path(&calm), 0};
     talk_say_task_at(&first, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
-    suspend_after(&first, 0);
+    talk_suspend_after(&first, 0);
     ck_assert_int_eq(talk_end(&first, ""), 0);
     talk_start(&second, &config);
     talk_say_task_at(&second, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
-    hear_checkpoint(&second, CHECKPOINT_CONTINUED);
-    struct trainer_line line = suspend_after(&second, 7);
+    talk_hear_checkpoint(&second, CHECKPOINT_CONTINUED);
+    struct trainer_line line = talk_suspend_after(&second, 7);
     ck_assert_int_lt((int)line.epoch, 60);
     ck_assert_int_eq(talk_end(&second, ""), 0);
     talk_start(&third, &config);
     talk_say_task_at(&third, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
-    ck_assert_uint_eq(hear_checkpoint(&third, CHECKPOINT_CONTINUED).epoch, line.epoch);
+    ck_assert_uint_eq(talk_hear_checkpoint(&third, CHECKPOINT_CONTINUED).epoch,
+                      line.epoch);
     ck_assert_int_eq(talk_hear_curve(&third, 1, b, 60), 60);
     check_same(a, b, 60);
     ck_assert_int_eq(talk_end(&third, ""), 0);
@@ -278,7 +244,7 @@ START_TEST(saves_on_its_own)
     talk_start(&calm, &config);
     talk_say_task(&calm, 1, 1, 99, TALK_TWO_LAYERS, long_one);
     ck_assert_int_eq(talk_hear_curve(&calm, 1, a, 60), 60);
-    const struct trainer_checkpoint c = {state_path(&calm), 1e-3};
+    const struct trainer_checkpoint c = {talk_state_path(&calm), 1e-3};
     talk_start(&killed, &config);
     talk_say_task_at(&killed, 1, 1, 99, TALK_TWO_LAYERS, long_one, &c);
     do
@@ -289,7 +255,8 @@ START_TEST(saves_on_its_own)
     talk_start(&next, &config);
     talk_say_task_at(&next, 1, 2, 99, TALK_TWO_LAYERS, long_one,
                      &(struct trainer_checkpoint){c.path, 0});
-    ck_assert_uint_ge(hear_checkpoint(&next, CHECKPOINT_CONTINUED).epoch, line.epoch);
+    ck_assert_uint_ge(talk_hear_checkpoint(&next, CHECKPOINT_CONTINUED).epoch,
+                      line.epoch);
     ck_assert_int_eq(talk_hear_curve(&next, 1, b, 60), 60);
     check_same(a, b, 60);
     waitpid(killed.pid, NULL, 0);
@@ -306,25 +273,25 @@ START_TEST(states_that_cannot_be_used_are_reported)
     struct config config = talk_config();
     struct trial_epoch a[2], b[2];
     talk_start(&t, &config);
-    const struct trainer_checkpoint c = {state_path(&t), 1e-9};
+    const struct trainer_checkpoint c = {talk_state_path(&t), 1e-9};
     talk_say_task(&t, 1, 1, 5, TALK_ONE_LAYER, "{}");
     talk_hear_curve(&t, 1, a, 2);
     ck_assert_int_eq(text_write_file(c.path, "no state", 8, NULL), 0);
     talk_say_task_at(&t, 2, 1, 5, TALK_ONE_LAYER, "{}",
                      &(struct trainer_checkpoint){c.path, 0});
-    struct trainer_line line = hear_checkpoint(&t, CHECKPOINT_REFUSED);
+    struct trainer_line line = talk_hear_checkpoint(&t, CHECKPOINT_REFUSED);
     ck_assert_msg(strstr(line.reason, "holds no state"), "%s", line.reason);
     ck_assert_int_eq(talk_hear_curve(&t, 2, b, 2), 2);
     check_same(a, b, 2);
     talk_say_task_at(&t, 3, 1, 6, TALK_ONE_LAYER, "{}", &c);
-    hear_checkpoint(&t, CHECKPOINT_REFUSED);
+    talk_hear_checkpoint(&t, CHECKPOINT_REFUSED);
     ck_assert_int_eq(talk_hear(&t).type, TRAINER_PROGRESS);
-    hear_checkpoint(&t, CHECKPOINT_SAVED);
+    talk_hear_checkpoint(&t, CHECKPOINT_SAVED);
     ck_assert_int_eq(talk_hear(&t).type, TRAINER_PROGRESS);
     ck_assert_int_eq(talk_hear(&t).type, TRAINER_RESULT);
     talk_say_task_at(&t, 4, 1, 5, TALK_ONE_LAYER, "{}",
                      &(struct trainer_checkpoint){c.path, 0});
-    line = hear_checkpoint(&t, CHECKPOINT_REFUSED);
+    line = talk_hear_checkpoint(&t, CHECKPOINT_REFUSED);
     ck_assert_msg(strstr(line.reason, "\"trial seed: 6\" there, \"trial seed: 5\" here"),
                   "%s", line.reason);
     ck_assert_int_eq(talk_hear_curve(&t, 4, b, 2), 2);

@@ -215,6 +215,39 @@ struct trainer_line talk_hear_until_failure(struct talk *t)
     return line;
 }
 
+const char *talk_state_path(const struct talk *t)
+{
+    static char path[96];
+    snprintf(path, sizeof path, "%s/state", t->folder);
+    return path;
+}
+
+struct trainer_line talk_hear_checkpoint(struct talk *t, int what)
+{
+    struct trainer_line line = talk_hear(t);
+    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
+    ck_assert_msg(line.checkpoint == what, "%s, not %s: %s",
+                  trial_checkpoint_name(line.checkpoint), trial_checkpoint_name(what),
+                  line.reason);
+    return line;
+}
+
+struct trainer_line talk_suspend_after(struct talk *t, int epochs)
+{
+    struct trainer_line line;
+    for (int i = 0; i < epochs; i++)
+        talk_hear(t);
+    talk_say(t, "{\"type\":\"checkpoint\",\"trial\":1,\"attempt\":1}");
+    do
+        line = talk_hear(t);
+    while (line.type == TRAINER_PROGRESS);
+    ck_assert_int_eq(line.type, TRAINER_CHECKPOINT);
+    ck_assert_int_eq(line.checkpoint, CHECKPOINT_SUSPENDED);
+    ck_assert_int_ge((int)line.epoch, epochs);
+    ck_assert(line.seconds > 0);
+    return line;
+}
+
 int talk_main(Suite *suite)
 {
     if (!getenv("ARCHWAY_TRAINER")) {

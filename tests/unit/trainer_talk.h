@@ -50,6 +50,14 @@ void talk_hear_failure(struct talk *t, uint64_t trial, const char *part);
 struct trainer_line talk_hear_until_failure(struct talk *t);
 /* Progress of at most `most` epochs and a good result; returns the number of epochs. */
 int talk_hear_curve(struct talk *t, uint64_t trial, struct trial_epoch *ret, int most);
+/* A file for the state of a trial, in the folder of the conversation. Borrowed until the
+ * next call. */
+const char *talk_state_path(const struct talk *t);
+/* What became of a state, enum trial_checkpoint, as expected. */
+struct trainer_line talk_hear_checkpoint(struct talk *t, int what);
+/* Hear so many epochs, then ask for the state of trial 1, attempt 1; the line that says
+ * that it is suspended. */
+struct trainer_line talk_suspend_after(struct talk *t, int epochs);
 /* Close its input, wait for its end; exit status. `part` has to be in what it wrote on
  * standard error. */
 int talk_end(struct talk *t, const char *part);
