@@ -169,6 +169,9 @@ int dispatcher_take_back(struct dispatcher *d, int rank, bool forget, struct err
 /* Index of a flight in its slot; -1: nobody waits for it. */
 int dispatcher_find_flight(const struct dispatcher *d, int rank, int slot, uint64_t trial,
                            int attempt);
+/* dispatcher_results.c */
+int dispatcher_take_result(struct dispatcher *d, int rank, const struct message_result *m,
+                           struct error *err);
 /* dispatcher_suspend.c */
 int dispatcher_take_checkpoint(struct dispatcher *d, int rank,
                                const struct message_checkpoint *m, struct error *err);
