@@ -65,28 +65,27 @@ void conv_chain_cost(const struct conv_chain *chain, int height, int width, int 
     *ret_flops = flops + 2 * features * classes;
 }
 
-char *conv_chain_to_dot(const struct conv_chain *chain)
+void conv_chain_draw(const struct conv_chain *chain, struct diagram *d)
 {
-    struct text t;
-    text_init(&t);
-    text_append(&t, "digraph child {\n    rankdir=BT;\n    node [shape=box];\n"
-                    "    image;\n");
+    int layers[CONV_CHAIN_MAX_LAYERS],
+        image = diagram_add_node(d, "image", "image", true);
     for (int l = 0; l < chain->layer_count; l++) {
         const struct conv_chain_layer *layer = &chain->layers[l];
-        text_append(&t, "    layer%d [label=\"layer %d: %d x %d x %d, stride %d\"];\n", l,
-                    l, layer->filter_height, layer->filter_width, layer->filters,
-                    layer->stride);
+        char name[32], label[96];
+        snprintf(name, sizeof name, "layer%d", l);
+        snprintf(label, sizeof label, "layer %d: %d x %d x %d, stride %d", l,
+                 layer->filter_height, layer->filter_width, layer->filters,
+                 layer->stride);
+        layers[l] = diagram_add_node(d, name, label, false);
         for (int i = 0; i < layer->input_count; i++)
-            if (layer->inputs[i] == CONV_CHAIN_IMAGE)
-                text_append(&t, "    image -> layer%d;\n", l);
-            else
-                text_append(&t, "    layer%d -> layer%d;\n", layer->inputs[i], l);
+            diagram_add_edge(
+                d,
+                layer->inputs[i] == CONV_CHAIN_IMAGE ? image : layers[layer->inputs[i]],
+                layers[l]);
     }
-    text_append(&t, "    classifier [label=\"mean, linear, softmax\"];\n");
+    int classifier = diagram_add_node(d, "classifier", "mean, linear, softmax", true);
     for (int i = 0; i < chain->output_count; i++)
-        text_append(&t, "    layer%d -> classifier;\n", chain->outputs[i]);
-    text_append(&t, "}\n");
-    return text_take(&t);
+        diagram_add_edge(d, layers[chain->outputs[i]], classifier);
 }
 
 /* Text of bounded size that remembers whether something was cut off. */

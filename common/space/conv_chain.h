@@ -14,6 +14,7 @@
 
 #include "common/bytes.h"
 #include "common/error.h"
+#include "common/space/diagram.h"
 
 enum {
     CONV_CHAIN_MAX_LAYERS = 64,
@@ -60,8 +61,8 @@ void conv_chain_cost(const struct conv_chain *chain, int height, int width, int 
 enum { CONV_CHAIN_CANONICAL_SIZE = 16 + CONV_CHAIN_MAX_LAYERS * 16 };
 void conv_chain_canonical(const struct conv_chain *chain, struct bytes *out);
 
-/* Graphviz text. Caller frees; NULL when memory is gone. */
-char *conv_chain_to_dot(const struct conv_chain *chain);
+/* Append boxes and arrows. */
+void conv_chain_draw(const struct conv_chain *chain, struct diagram *d);
 /* See space_describe. */
 void conv_chain_describe(const struct conv_chain *chain, char *text, unsigned size);
 

@@ -249,11 +249,12 @@ static bool chain_to_json(const struct space *space, const struct architecture *
     return json_object_set_new(object, "layers", conv_chain_to_json(&chain)) == 0;
 }
 
-static char *chain_to_dot(const struct space *space, const struct architecture *a)
+static void chain_draw(const struct space *space, const struct architecture *a,
+                       struct diagram *d)
 {
     struct conv_chain chain;
     chain_build(space, a, &chain);
-    return conv_chain_to_dot(&chain);
+    conv_chain_draw(&chain, d);
 }
 
 static void chain_describe(const struct space *space, const struct architecture *a,
@@ -284,6 +285,6 @@ const struct space_ops conv_chain_space_ops = {
     .log10_size = chain_log10_size,
     .cost = chain_cost,
     .to_json = chain_to_json,
-    .to_dot = chain_to_dot,
+    .draw = chain_draw,
     .describe = chain_describe,
 };

@@ -119,23 +119,25 @@ int rnn_dag_from_json(const json_t *architecture, struct rnn_dag *ret, struct er
     return 0;
 }
 
-void rnn_dag_to_dot(const struct rnn_dag *dag, struct text *out)
+void rnn_dag_draw(const struct rnn_dag *dag, struct diagram *d)
 {
-    text_append(out, "digraph cell {\n    rankdir=BT;\n    node [shape=box];\n"
-                     "    x [shape=ellipse];\n"
-                     "    h [shape=ellipse, label=\"last h\"];\n");
+    int nodes[RNN_DAG_MAX_NODES];
+    int x = diagram_add_node(d, "x", "x", true);
+    int h = diagram_add_node(d, "h", "last h", true);
     for (int j = 0; j < dag->node_count; j++) {
-        const struct rnn_dag_node *node = &dag->nodes[j];
-        text_append(out, "    node%d [label=\"%d: %s\"];\n", j, j,
-                    rnn_activation_name(node->activation));
+        char name[32], label[64];
+        snprintf(name, sizeof name, "node%d", j);
+        snprintf(label, sizeof label, "%d: %s", j,
+                 rnn_activation_name(dag->nodes[j].activation));
+        nodes[j] = diagram_add_node(d, name, label, false);
         if (j > 0)
-            text_append(out, "    node%d -> node%d;\n", node->previous, j);
+            diagram_add_edge(d, nodes[dag->nodes[j].previous], nodes[j]);
     }
-    text_append(out, "    x -> node0;\n    h -> node0;\n"
-                     "    mean [label=\"mean: next h\", shape=ellipse];\n");
+    diagram_add_edge(d, x, nodes[0]);
+    diagram_add_edge(d, h, nodes[0]);
+    int mean = diagram_add_node(d, "mean", "mean: next h", true);
     for (int i = 0; i < dag->leaf_count; i++)
-        text_append(out, "    node%d -> mean;\n", dag->leaves[i]);
-    text_append(out, "}\n");
+        diagram_add_edge(d, nodes[dag->leaves[i]], mean);
 }
 
 void rnn_dag_equations(const struct rnn_dag *dag, struct text *out)

@@ -25,6 +25,7 @@
 
 #include "common/bytes.h"
 #include "common/error.h"
+#include "common/space/diagram.h"
 #include "common/space/rnn_words.h"
 #include "common/text.h"
 
@@ -57,9 +58,9 @@ int rnn_dag_matrices(const struct rnn_dag *dag);
 enum { RNN_DAG_CANONICAL_SIZE = 16 + 2 * RNN_DAG_MAX_NODES };
 void rnn_dag_canonical(const struct rnn_dag *dag, struct bytes *out);
 
-/* Append Graphviz text; one line an equation; one short line (see space_describe): of
+/* Append boxes and arrows; one line an equation; one short line (see space_describe): of
  * every node the one read and the activation, "tanh 0:tanh 1:relu". */
-void rnn_dag_to_dot(const struct rnn_dag *dag, struct text *out);
+void rnn_dag_draw(const struct rnn_dag *dag, struct diagram *d);
 void rnn_dag_equations(const struct rnn_dag *dag, struct text *out);
 void rnn_dag_describe(const struct rnn_dag *dag, struct text *out);
 

@@ -207,14 +207,12 @@ static int dag_from_json(const struct space *space, const json_t *json,
     return 0;
 }
 
-static char *dag_to_dot(const struct space *space, const struct architecture *a)
+static void dag_draw(const struct space *space, const struct architecture *a,
+                     struct diagram *d)
 {
     struct rnn_dag dag;
-    struct text out;
     dag_build(space, a, &dag);
-    text_init(&out);
-    rnn_dag_to_dot(&dag, &out);
-    return text_take(&out);
+    rnn_dag_draw(&dag, d);
 }
 
 static char *dag_to_equations(const struct space *space, const struct architecture *a)
@@ -259,7 +257,7 @@ const struct space_ops rnn_dag_space_ops = {
     .cost = dag_cost,
     .to_json = dag_to_json,
     .from_json = dag_from_json,
-    .to_dot = dag_to_dot,
+    .draw = dag_draw,
     .to_equations = dag_to_equations,
     .describe = dag_describe,
 };

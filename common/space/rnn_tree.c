@@ -136,52 +136,54 @@ void rnn_tree_equations(const struct rnn_tree *tree, struct text *out)
     text_append(out, "\n");
 }
 
-static void append_node(const struct rnn_tree *tree, int i, struct text *out)
+static int draw_node(const struct rnn_tree_node *node, const char *before,
+                     const char *name, struct diagram *d)
 {
-    const struct rnn_tree_node *node = &tree->nodes[i];
-    text_append(out, "    a%d [label=\"%d: %s, %s\"];\n", i, i,
-                rnn_combination_name(node->combination),
-                rnn_activation_name(node->activation));
-    if (i == tree->injected)
-        text_append(out,
-                    "    inject [label=\"%s, %s\"];\n    a%d -> inject;\n"
-                    "    c -> inject;\n",
-                    rnn_combination_name(tree->inject.combination),
-                    rnn_activation_name(tree->inject.activation), i);
+    char label[64];
+    snprintf(label, sizeof label, "%s%s, %s", before,
+             rnn_combination_name(node->combination),
+             rnn_activation_name(node->activation));
+    return diagram_add_node(d, name, label, false);
 }
 
-static void append_edge(const struct rnn_tree *tree, int from, const char *to,
-                        struct text *out)
+/* Nodes, and of each what others read of it: its value, or what comes of the injection.
+ */
+static void draw_nodes(const struct rnn_tree *tree, int c, int *nodes, int *read,
+                       struct diagram *d)
 {
-    if (from == tree->injected)
-        text_append(out, "    inject -> %s;\n", to);
-    else
-        text_append(out, "    a%d -> %s;\n", from, to);
-}
-
-void rnn_tree_to_dot(const struct rnn_tree *tree, struct text *out)
-{
-    int count = rnn_tree_node_count(tree);
-    text_append(out, "digraph cell {\n    rankdir=BT;\n    node [shape=box];\n"
-                     "    x [shape=ellipse];\n"
-                     "    h [shape=ellipse, label=\"last h\"];\n"
-                     "    c [shape=ellipse, label=\"last c\"];\n");
-    for (int i = 0; i < count; i++)
-        append_node(tree, i, out);
-    for (int i = 0; i < tree->base; i++)
-        text_append(out, "    x -> a%d;\n    h -> a%d;\n", i, i);
-    for (int i = tree->base; i < count; i++) {
-        struct name to;
-        snprintf(to.text, sizeof to.text, "a%d", i);
-        append_edge(tree, rnn_tree_left(tree, i), to.text, out);
-        append_edge(tree, rnn_tree_left(tree, i) + 1, to.text, out);
+    for (int i = 0; i < rnn_tree_node_count(tree); i++) {
+        char name[32], before[32];
+        snprintf(name, sizeof name, "a%d", i);
+        snprintf(before, sizeof before, "%d: ", i);
+        nodes[i] = read[i] = draw_node(&tree->nodes[i], before, name, d);
+        if (i != tree->injected)
+            continue;
+        read[i] = draw_node(&tree->inject, "", "inject", d);
+        diagram_add_edge(d, nodes[i], read[i]);
+        diagram_add_edge(d, c, read[i]);
     }
-    text_append(out, "    next_h [label=\"next h\", shape=ellipse];\n"
-                     "    next_c [label=\"next c\", shape=ellipse];\n");
-    append_edge(tree, count - 1, "next_h", out);
-    text_append(out,
-                "    a%d -> next_c [style=dashed, label=\"before activation\"];\n}\n",
-                tree->memory);
+}
+
+void rnn_tree_draw(const struct rnn_tree *tree, struct diagram *d)
+{
+    int nodes[RNN_TREE_MAX_NODES], read[RNN_TREE_MAX_NODES];
+    int count = rnn_tree_node_count(tree);
+    int x = diagram_add_node(d, "x", "x", true);
+    int h = diagram_add_node(d, "h", "last h", true);
+    int c = diagram_add_node(d, "c", "last c", true);
+    draw_nodes(tree, c, nodes, read, d);
+    for (int i = 0; i < tree->base; i++) {
+        diagram_add_edge(d, x, nodes[i]);
+        diagram_add_edge(d, h, nodes[i]);
+    }
+    for (int i = tree->base; i < count; i++) {
+        diagram_add_edge(d, read[rnn_tree_left(tree, i)], nodes[i]);
+        diagram_add_edge(d, read[rnn_tree_left(tree, i) + 1], nodes[i]);
+    }
+    int next_h = diagram_add_node(d, "next_h", "next h", true);
+    int next_c = diagram_add_node(d, "next_c", "next c", true);
+    diagram_add_edge(d, read[count - 1], next_h);
+    diagram_add_dashed(d, nodes[tree->memory], next_c, "before activation");
 }
 
 void rnn_tree_describe(const struct rnn_tree *tree, struct text *out)

@@ -32,6 +32,7 @@
 
 #include "common/bytes.h"
 #include "common/error.h"
+#include "common/space/diagram.h"
 #include "common/space/rnn_words.h"
 #include "common/text.h"
 
@@ -72,10 +73,10 @@ int rnn_tree_matrices(const struct rnn_tree *tree);
 enum { RNN_TREE_CANONICAL_SIZE = 16 + 3 * RNN_TREE_MAX_NODES };
 void rnn_tree_canonical(const struct rnn_tree *tree, struct bytes *out);
 
-/* Append Graphviz text; one line an equation, in order; one short line (see
+/* Append boxes and arrows; one line an equation, in order; one short line (see
  * space_describe): of every node combination and activation, then the injection and the
  * node of the next c, "+tanh *relu *sigmoid c+relu@0 c=1". */
-void rnn_tree_to_dot(const struct rnn_tree *tree, struct text *out);
+void rnn_tree_draw(const struct rnn_tree *tree, struct diagram *d);
 void rnn_tree_equations(const struct rnn_tree *tree, struct text *out);
 void rnn_tree_describe(const struct rnn_tree *tree, struct text *out);
 

@@ -172,14 +172,12 @@ static bool tree_to_json(const struct space *space, const struct architecture *a
     return rnn_tree_to_json(&tree, object);
 }
 
-static char *tree_to_dot(const struct space *space, const struct architecture *a)
+static void tree_draw(const struct space *space, const struct architecture *a,
+                      struct diagram *d)
 {
     struct rnn_tree tree;
-    struct text out;
     tree_build(space, a, &tree);
-    text_init(&out);
-    rnn_tree_to_dot(&tree, &out);
-    return text_take(&out);
+    rnn_tree_draw(&tree, d);
 }
 
 static char *tree_to_equations(const struct space *space, const struct architecture *a)
@@ -223,7 +221,7 @@ const struct space_ops rnn_tree_space_ops = {
     .log10_size = tree_log10_size,
     .cost = tree_cost,
     .to_json = tree_to_json,
-    .to_dot = tree_to_dot,
+    .draw = tree_draw,
     .to_equations = tree_to_equations,
     .describe = tree_describe,
 };

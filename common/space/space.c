@@ -261,9 +261,27 @@ int space_from_json(const struct space *space, const json_t *json,
     return status;
 }
 
+static char *drawn(const struct space *space, const struct architecture *a,
+                   void (*write)(const struct diagram *d, struct text *out))
+{
+    struct diagram d;
+    struct text out;
+    diagram_init(&d, space_reads(space) == SPACE_INPUT_TEXT ? "cell" : "child");
+    space->ops->draw(space, a, &d);
+    text_init(&out);
+    write(&d, &out);
+    diagram_fini(&d);
+    return text_take(&out);
+}
+
 char *space_to_dot(const struct space *space, const struct architecture *a)
 {
-    return space->ops->to_dot(space, a);
+    return drawn(space, a, diagram_to_dot);
+}
+
+char *space_to_svg(const struct space *space, const struct architecture *a)
+{
+    return drawn(space, a, diagram_to_svg);
 }
 
 bool space_has_equations(const struct space *space)

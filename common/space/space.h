@@ -114,8 +114,10 @@ json_t *space_to_json(const struct space *space, const struct architecture *a);
  * texts are not read back (rnn-dag's are). */
 int space_from_json(const struct space *space, const json_t *json,
                     struct architecture *ret, struct error *err);
-/* Graphviz text of the child network. Caller frees; NULL when memory is gone. */
+/* The child network as text for Graphviz, or as a picture in SVG. Caller frees; NULL when
+ * memory is gone. */
 char *space_to_dot(const struct space *space, const struct architecture *a);
+char *space_to_svg(const struct space *space, const struct architecture *a);
 /* What the cell computes, one equation a line. Caller frees; NULL when memory is gone or
  * the space has no such text (space_has_equations). */
 char *space_to_equations(const struct space *space, const struct architecture *a);

@@ -5,6 +5,7 @@
 #ifndef ARCHWAY_COMMON_SPACE_SPACE_OPS_H
 #define ARCHWAY_COMMON_SPACE_SPACE_OPS_H
 
+#include "common/space/diagram.h"
 #include "common/space/space.h"
 #include "common/text.h"
 
@@ -41,7 +42,8 @@ struct space_ops {
     /* NULL: not read back. What it fills in is validated by space.c. */
     int (*from_json)(const struct space *space, const json_t *json,
                      struct architecture *ret, struct error *err);
-    char *(*to_dot)(const struct space *space, const struct architecture *a);
+    void (*draw)(const struct space *space, const struct architecture *a,
+                 struct diagram *d);
     char *(*to_equations)(const struct space *space, const struct architecture *a);
     void (*describe)(const struct space *space, const struct architecture *a, char *text,
                      unsigned size);

@@ -43,6 +43,8 @@ static char *render(const struct space *space, const struct trial *t, const char
 {
     if (format && strcmp(format, "dot") == 0)
         return space_to_dot(space, t->architecture);
+    if (format && strcmp(format, "svg") == 0)
+        return space_to_svg(space, t->architecture);
     if (format && strcmp(format, "equations") == 0)
         return space_to_equations(space, t->architecture);
     json_t *json = summary_trial_json(space, t);
@@ -82,10 +84,9 @@ static int run_export(const struct invocation *in, int *ret_exit, struct error *
 
 static const struct command_option options[] = {
     {"trial", "N", false, "Which trial; the best one of both arms otherwise."},
-    {"format", "json|dot|equations", false,
-     "A JSON object with architecture and curve (the default), a drawing for Graphviz, "
-     "or "
-     "what a recurrent cell computes."},
+    {"format", "json|svg|dot|equations", false,
+     "A JSON object with architecture and curve (the default), a picture, a drawing for "
+     "Graphviz, or what a recurrent cell computes."},
     {"output", "FILE", false, "Write to this file, whole or not at all."},
     {0}};
 
@@ -99,7 +100,7 @@ const struct command command_export = {
                    "inputs, -1 being "
                    "the image; the nodes of a cell what they compute and read.",
     .example = "archway export runs/first > best.json\n"
-               "archway export runs/first --trial 17 --format dot | dot -Tsvg > 17.svg",
+               "archway export runs/first --trial 17 --format svg > 17.svg",
     .least = 1,
     .most = 1,
     .options = options,

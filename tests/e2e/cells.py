@@ -12,6 +12,8 @@ import json
 import os
 import sys
 import unittest
+from xml.etree import ElementTree
+
 
 import commands
 
@@ -67,6 +69,10 @@ class Cells(commands.Case):
         dot = self.good('export', 'r', '--format', 'dot')
         self.assertTrue(dot.startswith('digraph cell {\n') and dot.endswith('}\n'))
         self.assertIn('next h', dot)
+        picture = ElementTree.fromstring(self.good('export', 'r', '--format', 'svg'))
+        labels = [text.text for text in picture.iter('{http://www.w3.org/2000/svg}text')]
+        self.assertIn('last h', labels)
+        self.assertGreater(len(labels), 4)
         self.assertIn('next h = ', self.good('export', 'r', '--format', 'equations'))
 
     def test_replay(self):

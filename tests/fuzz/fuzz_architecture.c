@@ -36,6 +36,17 @@ static void use_text(struct text *text)
     text_init(text);
 }
 
+static void use_diagram(struct diagram *d)
+{
+    struct text text;
+    text_init(&text);
+    diagram_to_dot(d, &text);
+    use_text(&text);
+    diagram_to_svg(d, &text);
+    use_text(&text);
+    diagram_fini(d);
+}
+
 static void use_dag(const struct rnn_dag *dag)
 {
     uint8_t memory[RNN_DAG_CANONICAL_SIZE];
@@ -44,8 +55,10 @@ static void use_dag(const struct rnn_dag *dag)
     rnn_dag_canonical(dag, &canonical);
     FUZZ_CHECK(canonical.data == memory && dag->leaf_count >= 1);
     text_init(&text);
-    rnn_dag_to_dot(dag, &text);
-    use_text(&text);
+    struct diagram d;
+    diagram_init(&d, "cell");
+    rnn_dag_draw(dag, &d);
+    use_diagram(&d);
     rnn_dag_equations(dag, &text);
     use_text(&text);
 }
@@ -58,8 +71,10 @@ static void use_tree(const struct rnn_tree *tree)
     rnn_tree_canonical(tree, &canonical);
     FUZZ_CHECK(canonical.data == memory);
     text_init(&text);
-    rnn_tree_to_dot(tree, &text);
-    use_text(&text);
+    struct diagram d;
+    diagram_init(&d, "cell");
+    rnn_tree_draw(tree, &d);
+    use_diagram(&d);
     rnn_tree_equations(tree, &text);
     use_text(&text);
 }

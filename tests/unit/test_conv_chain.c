@@ -134,7 +134,14 @@ START_TEST(text_shows_the_network)
     conv_chain_describe(&chain, tiny, sizeof tiny);
     ck_assert_uint_lt(strlen(tiny), sizeof tiny);
     conv_chain_describe(&chain, tiny, 0);
-    char *dot = conv_chain_to_dot(&chain);
+    struct diagram d;
+    struct text out;
+    text_init(&out);
+    diagram_init(&d, "child");
+    conv_chain_draw(&chain, &d);
+    diagram_to_dot(&d, &out);
+    diagram_fini(&d);
+    char *dot = text_take(&out);
     ck_assert_ptr_nonnull(strstr(dot, "layer2 [label=\"layer 2: 1 x 7 x 8, stride 3\"]"));
     ck_assert_ptr_nonnull(strstr(dot, "    layer1 -> layer2;\n"));
     ck_assert_ptr_nonnull(strstr(dot, "    image -> layer3;\n"));
