@@ -38,6 +38,7 @@ struct session {
     uint64_t committed;   /* journal end of the last commit */
     uint64_t due_end;     /* journal end when a snapshot became due; 0: none is */
     int nap_us;
+    double moved_at; /* monotonic: when something has happened last */
     double watch_at, idle_since, written_at; /* monotonic; see session_watch.c */
     uint64_t written, over_then; /* of the journal on disk, trials over: at the last look */
     json_t *stalls;              /* owned; the states named at the last look, or NULL */

@@ -12,7 +12,7 @@
 
 #include "common/text.h"
 
-enum { NAP_SHORTEST_US = 20, NAP_LONGEST_US = 1000 };
+enum { NAP_SHORTEST_US = 20, NAP_US = 1000, NAP_LONGEST_US = 10000 };
 enum { LOOK_AHEAD = 16 /* trials a slot */, AHEAD_A_TURN = 256 };
 
 /* Near the end of the budget, proposals that no result can change are made ahead, so that
@@ -119,8 +119,18 @@ static int turn(struct session *s, struct error *err)
     return status < 0 ? status : moved;
 }
 
-/* Until something moves, at most a millisecond under MPI (which has no descriptor to wait
- * on), a tenth of a second alone. */
+/* MPI has no descriptor to wait on. Naps double up to NAP_US, and are then a hundredth of
+ * the time in which nothing has happened: short trials do not wait for the master, and
+ * beside long ones it takes next to nothing of the processor that its node trains with.
+ */
+static double next_nap(const struct session *s)
+{
+    double idle = (session_now(s) - s->moved_at) * 1e6 / 100;
+    double nap = fmin(2.0 * s->nap_us, NAP_US);
+    return fmin(fmax(nap, idle), NAP_LONGEST_US);
+}
+
+/* Until something moves; at most a tenth of a second when alone. */
 static void sleep_a_while(struct session *s)
 {
     int fd = journal_event_fd(s->journal);
@@ -131,7 +141,7 @@ static void sleep_a_while(struct session *s)
     struct pollfd p = {.fd = fd, .events = POLLIN};
     struct timespec t = {.tv_nsec = s->nap_us * 1000L};
     ppoll(&p, 1, &t, NULL);
-    s->nap_us = s->nap_us * 2 < NAP_LONGEST_US ? s->nap_us * 2 : NAP_LONGEST_US;
+    s->nap_us = (int)next_nap(s);
 }
 
 /* Budgets of time: nothing runs on once they are used up. */
@@ -253,6 +263,7 @@ int session_loop(struct session *s, struct error *err)
     unsigned turns = 0;
     s->snapshot_at = session_now(s) + engine_config(s->engine)->run.snapshot_every;
     s->nap_us = NAP_SHORTEST_US;
+    s->moved_at = session_now(s);
     session_watch_start(s);
     while (!is_over(s)) {
         int moved = turn(s, err);
@@ -260,10 +271,12 @@ int session_loop(struct session *s, struct error *err)
             moved = ERROR_FAILED;
         if (moved < 0)
             return moved;
-        if (moved > 0)
+        if (moved > 0) {
             s->nap_us = NAP_SHORTEST_US;
-        else
+            s->moved_at = session_now(s);
+        } else {
             sleep_a_while(s);
+        }
         if (moved > 0 && ++turns % 64 != 0)
             continue;
         int status = keep_house(s, err);
