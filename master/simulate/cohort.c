@@ -2,7 +2,7 @@
 /* Events of one rank: messages of the master, and timers of its own (a heartbeat, an
  * epoch, the end of the attempt, a scheduled fault). A timer that belongs to an attempt
  * carries the rank's count of attempts and means nothing once another one runs. */
-#include "master/simulate/cohort.h"
+#include "master/simulate/cohort_private.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,60 +10,18 @@
 #include <string.h>
 
 #include "common/kernel_names.h"
-#include "common/rng.h"
-#include "proto/message.h"
 #include "proto/wire_sim.h"
-#include "master/simulate/sim_pool.h"
-
-enum timer { TIMER_HELLO, TIMER_BEAT, TIMER_EPOCH, TIMER_END, TIMER_DEATH, TIMER_FAULT };
-enum { TIMER_BITS = 3, EPOCHS_MOST = 1000 };
 
 static const double latency = 100e-6,
                     nap = 1e-3; /* seconds: network; the master's loop */
 static const double start_wall = 1e9;
 
-struct order { /* a task that waits or runs */
-    uint64_t trial;
-    int32_t attempt;
-    uint8_t kind;
-    struct trial_shared shared;
-    float accuracy;
-    double seconds, timeout;
-};
-
-struct member {
-    struct order *orders; /* owned; the first runs */
-    uint16_t count, capacity;
-    bool working, over;
-    uint8_t failure; /* of the running attempt, enum trial_failure */
-    uint32_t epoch;  /* of the running attempt, from 0 */
-    uint64_t runs;   /* attempts begun */
-    float slowness;
-    double ends, began;
-    double clear_at; /* no message arrives before */
-    struct trial_shared pool; /* how far its shared weights have come */
-};
-
-struct cohort {
-    struct cohort_setup setup;
-    struct wire *wire;
-    struct member *members; /* by rank; 0 is not used */
-    struct rng rng;
-    struct bytes out, beats[2]; /* beats: heartbeats of an idle and of a busy rank */
-    struct trial_epoch *curve;  /* `epochs` entries */
-    struct sim_pool_states states;
-    struct space *space; /* owned */
-    int epochs;
-    struct cohort_counts counts;
-    char kernels[TRIAL_KERNELS]; /* that seem to train */
-};
-
-static double now_of(const struct cohort *c)
+double cohort_now(const struct cohort *c)
 {
     return clock_now(wire_sim_clock(c->wire));
 }
 
-static bool strikes(struct cohort *c, enum fault fault)
+bool cohort_strikes(struct cohort *c, enum fault fault)
 {
     double rate = c->setup.faults->rates[fault];
     if (rate <= 0 || rng_double(&c->rng) >= rate)
@@ -72,7 +30,7 @@ static bool strikes(struct cohort *c, enum fault fault)
     return true;
 }
 
-static void arm(struct cohort *c, int rank, double at, enum timer timer, uint64_t number)
+void cohort_arm(struct cohort *c, int rank, double at, enum timer timer, uint64_t number)
 {
     wire_sim_timer(c->wire, rank, at, (uint64_t)timer | number << TIMER_BITS);
 }
@@ -81,20 +39,20 @@ static void arm(struct cohort *c, int rank, double at, enum timer timer, uint64_
 static void post_frame(struct cohort *c, int rank, const struct bytes *frame)
 {
     struct member *w = &c->members[rank];
-    double now = now_of(c), delay = 0;
-    if (strikes(c, FAULT_DELAYED))
+    double now = cohort_now(c), delay = 0;
+    if (cohort_strikes(c, FAULT_DELAYED))
         w->clear_at = fmax(w->clear_at, now + FAULT_DELAY * rng_double(&c->rng));
     if (w->clear_at > now)
         delay = w->clear_at - now;
-    if (strikes(c, FAULT_DUPLICATED))
+    if (cohort_strikes(c, FAULT_DUPLICATED))
         wire_sim_post(c->wire, rank, frame->data, frame->size,
                       delay + FAULT_DELAY * rng_double(&c->rng));
-    if (strikes(c, FAULT_REORDERED))
+    if (cohort_strikes(c, FAULT_REORDERED))
         delay += FAULT_DELAY * rng_double(&c->rng);
     wire_sim_post(c->wire, rank, frame->data, frame->size, delay);
 }
 
-static void post(struct cohort *c, int rank, const struct message *m)
+void cohort_post(struct cohort *c, int rank, const struct message *m)
 {
     bytes_clear(&c->out);
     message_encode(m, &c->out);
@@ -114,147 +72,13 @@ static void hello(struct cohort *c, int rank)
     for (int i = 0, used = 0; i < r->gpus_per_trial; i++)
         used += snprintf(m.hello.gpus + used, sizeof m.hello.gpus - (size_t)used, "%s%d",
                          i ? "," : "", i);
-    post(c, rank, &m);
+    cohort_post(c, rank, &m);
 }
 
 static void beat(struct cohort *c, int rank)
 {
     post_frame(c, rank, &c->beats[c->members[rank].count > 0]);
-    arm(c, rank, now_of(c) + c->setup.config->run.heartbeat, TIMER_BEAT, 0);
-}
-
-/* Of its curve: what shares weights is over with one. */
-static int epochs_of(const struct cohort *c, const struct order *o)
-{
-    return o->kind == TRIAL_TRAIN_CHILD ? c->epochs : 1;
-}
-
-/* Its first order cannot be worked on: true, and the master knows. */
-static bool is_behind(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    const struct order *o = &w->orders[0];
-    if (o->kind == TRIAL_TRAIN_CHILD ||
-        sim_pool_reach(&w->pool, &c->states, o->kind, &o->shared))
-        return false;
-    post(c, rank,
-         &(struct message){
-             .type = MESSAGE_BEHIND,
-             .behind = {.trial = o->trial, .attempt = o->attempt, .at = w->pool}});
-    return true;
-}
-
-static void drop_first(struct cohort *c, int rank);
-
-/* What will become of an attempt is drawn when it begins. */
-static void begin(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    struct order *o = &w->orders[0];
-    if (is_behind(c, rank)) {
-        drop_first(c, rank);
-        return;
-    }
-    double now = now_of(c), seconds = o->seconds * w->slowness;
-    w->runs++;
-    w->epoch = 0;
-    w->failure = FAILURE_NONE;
-    c->counts.attempts++;
-    if (strikes(c, FAULT_SLOW))
-        seconds *= FAULT_SLOWNESS;
-    double planned = seconds;
-    if (strikes(c, FAULT_TRIAL_FAILED)) {
-        w->failure = FAILURE_EXIT;
-        seconds *= rng_double(&c->rng);
-    }
-    if (seconds > o->timeout) {
-        w->failure = FAILURE_TIMEOUT;
-        seconds = o->timeout;
-    }
-    w->began = now;
-    w->ends = now + seconds;
-    if (strikes(c, FAULT_WORKER_LOST))
-        arm(c, rank, now + seconds * rng_double(&c->rng), TIMER_DEATH, w->runs);
-    if (epochs_of(c, o) > 1)
-        arm(c, rank, now + planned / c->epochs, TIMER_EPOCH, w->runs);
-    arm(c, rank, w->ends, TIMER_END, w->runs);
-}
-
-/* Towards the accuracy of the architecture, which the last epoch reaches. */
-static float accuracy_at(const struct cohort *c, const struct order *o, int epoch)
-{
-    int epochs = epochs_of(c, o);
-    double left = (double)(epochs - epoch) / epochs;
-    return (float)(o->accuracy * (1 - 0.5 * left * left));
-}
-
-static void epoch(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    const struct order *o = &w->orders[0];
-    double now = now_of(c);
-    struct message m = {
-        .type = MESSAGE_PROGRESS,
-        .progress = {.trial = o->trial,
-                     .attempt = o->attempt,
-                     .epoch = ++w->epoch,
-                     .values = {.val_accuracy = accuracy_at(c, o, (int)w->epoch)}}};
-    post(c, rank, &m);
-    double next = now + (now - w->began) / w->epoch;
-    if ((int)w->epoch < c->epochs - 1)
-        arm(c, rank, next, TIMER_EPOCH, w->runs);
-}
-
-static void post_result(struct cohort *c, int rank)
-{
-    const struct member *w = &c->members[rank];
-    const struct order *o = &w->orders[0];
-    bool failed = w->failure != FAILURE_NONE, step = trial_kind_is_step(o->kind);
-    int epochs = epochs_of(c, o);
-    struct message m = {.type = MESSAGE_RESULT,
-                        .result = {.trial = o->trial,
-                                   .attempt = o->attempt,
-                                   .failure = w->failure,
-                                   .seconds = w->ends - w->began,
-                                   .params = NAN,
-                                   .flops = NAN,
-                                   .epoch_count = failed ? 0 : (uint32_t)epochs,
-                                   .epochs = c->curve,
-                                   .reason = (char *)(w->failure == FAILURE_TIMEOUT
-                                                          ? "time limit of a trial"
-                                                      : failed ? "a simulated fault"
-                                                               : "")}};
-    memcpy(m.result.kernels, c->kernels, sizeof m.result.kernels);
-    for (int i = 0; i < epochs && !failed; i++)
-        c->curve[i].val_accuracy = step ? NAN : accuracy_at(c, o, i + 1);
-    c->curve[0].train_loss = step ? 1 - o->accuracy : NAN;
-    m.result.log_probability = NAN;
-    if (o->kind == TRIAL_RELAX)
-        m.result.architecture =
-            sim_pool_derive(c->space, c->setup.config->seed, o->shared.step);
-    post(c, rank, &m);
-    free(m.result.architecture);
-}
-
-static void drop_first(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    w->runs++; /* timers of what ran are void */
-    memmove(w->orders, w->orders + 1, (size_t)--w->count * sizeof *w->orders);
-    if (w->count > 0)
-        begin(c, rank);
-}
-
-static void end(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    c->counts.failed += w->failure != FAILURE_NONE;
-    if (w->failure != FAILURE_NONE)
-        w->pool = (struct trial_shared){0}; /* its trainer is started anew */
-    else if (trial_kind_is_step(w->orders[0].kind))
-        sim_pool_train(&w->pool, &c->states, &c->setup.config->search.shared);
-    post_result(c, rank);
-    drop_first(c, rank);
+    cohort_arm(c, rank, cohort_now(c) + c->setup.config->run.heartbeat, TIMER_BEAT, 0);
 }
 
 static void die(struct cohort *c, int rank)
@@ -278,11 +102,11 @@ static void fault(struct cohort *c, int rank, const struct fault_event *f)
         if (w->count == 0)
             break;
         w->failure = FAILURE_EXIT;
-        w->ends = now_of(c);
-        end(c, rank);
+        w->ends = cohort_now(c);
+        cohort_end(c, rank);
         break;
     case FAULT_DELAYED:
-        w->clear_at = now_of(c) + f->value;
+        w->clear_at = cohort_now(c) + f->value;
         break;
     default: { /* of messages: a heartbeat */
         const struct bytes *frame = &c->beats[w->count > 0];
@@ -311,11 +135,11 @@ static void due(void *context, int rank, uint64_t what)
         break;
     case TIMER_EPOCH:
         if (!stale)
-            epoch(c, rank);
+            cohort_epoch(c, rank);
         break;
     case TIMER_END:
         if (!stale)
-            end(c, rank);
+            cohort_end(c, rank);
         break;
     case TIMER_DEATH:
         if (!stale)
@@ -333,9 +157,10 @@ static void take_welcome(struct cohort *c, int rank)
     if (w->working)
         return;
     w->working = true;
-    post(c, rank, &ready);
-    arm(c, rank, now_of(c) + rng_double(&c->rng) * c->setup.config->run.heartbeat,
-        TIMER_BEAT, 0);
+    cohort_post(c, rank, &ready);
+    cohort_arm(c, rank,
+               cohort_now(c) + rng_double(&c->rng) * c->setup.config->run.heartbeat,
+               TIMER_BEAT, 0);
 }
 
 static void take_task(struct cohort *c, int rank, const struct message_task *t)
@@ -358,7 +183,7 @@ static void take_task(struct cohort *c, int rank, const struct message_task *t)
         .seconds = model_seconds(c->setup.model, t->trial, t->architecture),
         .timeout = t->timeout};
     if (w->count == 1)
-        begin(c, rank);
+        cohort_begin(c, rank);
 }
 
 static void take_cancel(struct cohort *c, int rank, uint64_t trial, int attempt)
@@ -368,7 +193,7 @@ static void take_cancel(struct cohort *c, int rank, uint64_t trial, int attempt)
         if (w->orders[i].trial != trial || w->orders[i].attempt != attempt)
             continue;
         if (i == 0) {
-            drop_first(c, rank);
+            cohort_drop_first(c, rank);
             return;
         }
         memmove(&w->orders[i], &w->orders[i + 1],
@@ -380,7 +205,7 @@ static void take_cancel(struct cohort *c, int rank, uint64_t trial, int attempt)
 static void take_stop(struct cohort *c, int rank)
 {
     struct message bye = {.type = MESSAGE_BYE};
-    post(c, rank, &bye);
+    cohort_post(c, rank, &bye);
     c->members[rank].over = true;
 }
 
@@ -397,8 +222,8 @@ static void take_message(struct cohort *c, int rank, const struct message *m)
         take_cancel(c, rank, m->cancel.trial, m->cancel.attempt);
         break;
     case MESSAGE_SUSPEND:
-        post(c, rank,
-             &(struct message){.type = MESSAGE_SUSPENDED}); /* nothing is saved */
+        cohort_post(c, rank,
+                    &(struct message){.type = MESSAGE_SUSPENDED}); /* nothing is saved */
         break;
     case MESSAGE_STOP:
         take_stop(c, rank);
@@ -444,11 +269,11 @@ static void start(struct cohort *c)
     rng_init(&c->rng, c->setup.seed, RNG_SIMULATION, UINT64_MAX);
     for (int rank = 1; rank <= c->setup.workers; rank++) {
         c->members[rank].slowness = 1;
-        arm(c, rank, rng_double(&c->rng), TIMER_HELLO, 0);
+        cohort_arm(c, rank, rng_double(&c->rng), TIMER_HELLO, 0);
     }
     for (size_t i = 0; i < f->count; i++)
         if (f->schedule[i].rank >= 1 && f->schedule[i].rank <= c->setup.workers)
-            arm(c, f->schedule[i].rank, f->schedule[i].at, TIMER_FAULT, i);
+            cohort_arm(c, f->schedule[i].rank, f->schedule[i].at, TIMER_FAULT, i);
 }
 
 int cohort_new(const struct cohort_setup *setup, struct cohort **ret, struct error *err)

@@ -14,7 +14,6 @@ import sys
 import unittest
 from xml.etree import ElementTree
 
-
 import commands
 
 CONFIG = """
