@@ -4,7 +4,9 @@
  * exit.json comes last, because a launch script takes the status from it. */
 #include "master/session_internal.h"
 
+#include <dirent.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +92,20 @@ int session_write_best(struct session *s, struct error *err)
     return status;
 }
 
+/* What agents may have begun meanwhile. */
+static void discard_logs(const char *dir)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/logs", dir);
+    DIR *logs = opendir(path);
+    const struct dirent *entry;
+    while (logs && (entry = readdir(logs)))
+        unlinkat(dirfd(logs), entry->d_name, 0);
+    if (logs)
+        closedir(logs);
+    rmdir(path);
+}
+
 static void discard(struct session *s)
 {
     const enum run_folder_file files[] = {RUN_CONFIG, RUN_JOURNAL, RUN_LOG, RUN_PLACEMENT};
@@ -99,6 +115,7 @@ static void discard(struct session *s)
             unlink(path);
         free(path);
     }
+    discard_logs(s->setup->dir);
     run_folder_discard(s->folder);
     s->folder = NULL;
 }

@@ -123,7 +123,7 @@ class Runs(Case):
         self.refused(['trials', 'r', '--state', 'dnoe'], "did you mean 'done'?")
         self.refused(['export', 'r', '--trial', '40'], 'the trials of r are 0 to 39')
         self.refused(['export', 'r', '--trial', '-1'], 'the trials of r are 0 to 39')
-        self.refused(['export', 'r', '--format', 'onnx'], 'allowed: json|dot')
+        self.refused(['export', 'r', '--format', 'onnx'], 'allowed: json|svg|dot|equations')
         self.refused(['status', 'r', '--format', 'xml'], 'allowed: text|json')
         self.refused(['help', 'trails'], "did you mean 'trials'?")
 

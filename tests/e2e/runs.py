@@ -475,7 +475,7 @@ class Checkpoints(BuiltinCase):
         self.assert_same('calm', 'run')
 
     def test_the_builtin_trainer_gives_the_same_bits(self):
-        search = self.builtin(6) + ('--set', 'trainer.builtin.epochs=40', '--quiet', '--slots',
+        search = self.builtin(6) + ('--set', 'trainer.builtin.epochs=120', '--quiet', '--slots',
                                     '2', '--run')
         self.archway(*search, 'calm')
         process = self.start(*search, 'run', '--set', 'run.checkpoint_every=0.01s')

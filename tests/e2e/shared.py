@@ -5,6 +5,7 @@ of ranks, through kills of trainers and of the whole run, and without its saved 
 
 Usage: shared.py ARCHWAY FAKE_TRAINER COMPARE_RUNS [WIKITEXT_FOLDER]
 """
+import collections
 import csv
 import json
 import math
@@ -152,16 +153,16 @@ class Shared(language.Language):
                 self.archway('search', config, '--run', many, '--quiet', ranks=ranks)
                 self.assert_same(one, many)
                 self.assert_same_losses(one, many)
-                makers, parts = {}, {t['trial']: t['part'] for t in self.trials(many)
-                                     if t['kind'] == 'train_shared'}
+                parts = {t['trial']: t['part'] for t in self.trials(many)
+                         if t['kind'] == 'train_shared'}
                 table = self.archway('trials', many, '--format', 'csv')[0]
-                for row in csv.DictReader(table.splitlines()):
-                    if int(row['trial']) in parts:
-                        makers.setdefault(row['worker'], set()).add(
-                            parts[int(row['trial'])])
-                self.assertEqual(len(makers), ranks - 1)
-                self.assertEqual(sorted(p for parts in makers.values() for p in parts),
-                                 [0, 1, 2])
+                makers = collections.Counter(
+                    (row['worker'], parts[int(row['trial'])])
+                    for row in csv.DictReader(table.splitlines()) if int(row['trial']) in parts)
+                # On a machine that stalls, one may make what another was too late with.
+                most = [pair for pair, count in makers.items() if count > 0.8 * 200]
+                self.assertEqual(len({maker for maker, _ in most}), ranks - 1, makers)
+                self.assertEqual(sorted(part for _, part in most), [0, 1, 2], makers)
 
     def strike(self, moments, process):
         """Kill a worker rank or a trainer of one; False: there is none."""
