@@ -33,7 +33,14 @@ prepare build-asan -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 
 # Every result counts below, so a failing test must not end the script here.
 meson test -C build-test --no-rebuild --print-errorlogs --timeout-multiplier 3 || true
-ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+# gcc before 13.3 lays out the stack frames of that check on 32 bytes, where AVX-512 needs 64
+# (its bug 110027).
+use_after_return=1
+if grep -qw avx512f /proc/cpuinfo 2>/dev/null; then
+  use_after_return=0
+fi
+ASAN_OPTIONS=detect_stack_use_after_return=$use_after_return \
+  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
   meson test -C build-asan --no-rebuild --print-errorlogs --timeout-multiplier 4 \
   --suite unit --suite kernel --suite search --suite fuzz || true
 
