@@ -199,22 +199,46 @@ static struct dispatcher_slot *pair_step(struct dispatcher *d, int depth,
     return dispatcher_holder(d, depth, there ? elsewhere(d, depth, failed) : NULL);
 }
 
-/* While lanes have weights of their own, they need not wait for each other. */
-static bool next_lane(const struct dispatcher *d, uint64_t *id)
-{
-    return engine_config(d->setup.engine)->search.shared.sync_every > 1 &&
-           ledger_next_after(d->ledger, *id, id) &&
-           ledger_trial(d->ledger, *id)->kind == TRIAL_TRAIN_SHARED;
-}
-
 /* Lanes wait for those of other ranks: what stands behind one is soon of no use. */
 enum { LANES_AHEAD = 4 };
+
+/* Lanes that are passed over, since their slots have no room. */
+struct passed {
+    uint64_t round;
+    uint8_t parts[MESSAGE_MAX_GANG / 8]; /* a bit each */
+    int count;
+};
+
+/* While lanes have weights of their own, they need not wait for each other: the next one
+ * in the queue may go, if it is of the same round and of no lane that was passed over.
+ * But not before those that are tried again, on which it may build. */
+static bool next_lane(const struct dispatcher *d, struct passed *passed, uint64_t *id)
+{
+    const struct config_shared *c = &engine_config(d->setup.engine)->search.shared;
+    uint64_t sync = (uint64_t)c->sync_every;
+    const struct trial *t = ledger_trial(d->ledger, *id);
+    passed->round = t->shared.step / sync;
+    passed->parts[t->shared.part / 8] |= (uint8_t)(1 << t->shared.part % 8);
+    passed->count++;
+    bool fresh = sync > 1 && ledger_count_retries(d->ledger) == 0;
+    while (fresh && passed->count < c->samples) {
+        if (!ledger_next_after(d->ledger, *id, id))
+            return false;
+        t = ledger_trial(d->ledger, *id);
+        if (t->kind != TRIAL_TRAIN_SHARED || t->shared.step / sync != passed->round)
+            return false;
+        if (!(passed->parts[t->shared.part / 8] & 1 << t->shared.part % 8))
+            return true;
+    }
+    return false;
+}
 
 /* The next step that can be made now. */
 static int pair_steps(struct dispatcher *d, int depth, uint64_t *ret_id,
                       struct dispatcher_slot **ret, struct error *err)
 {
-    int looks = 2 * engine_config(d->setup.engine)->search.shared.samples, status;
+    struct passed passed = {0};
+    int status;
     *ret_id = dispatcher_first_step(d, *ret_id);
     if (!dispatcher_has_gang(d)) {
         *ret = pair_step(d, depth, ledger_trial(d->ledger, *ret_id));
@@ -224,7 +248,7 @@ static int pair_steps(struct dispatcher *d, int depth, uint64_t *ret_id,
     do
         status =
             dispatcher_pair_lane(d, depth, ledger_trial(d->ledger, *ret_id), ret, err);
-    while (status == 0 && !*ret && --looks > 0 && next_lane(d, ret_id));
+    while (status == 0 && !*ret && next_lane(d, &passed, ret_id));
     return status;
 }
 

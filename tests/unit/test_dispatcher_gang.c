@@ -322,7 +322,32 @@ START_TEST(lanes_run_ahead_within_a_round)
         answer(3, FAILURE_NONE);
     has_task(1, 0, 0);
     has_task(2, 0, 1);
-    has_task(3, 2, 2); /* as far as it looks ahead */
+    has_task(3, 3, 2);
+    answer(3, FAILURE_NONE);
+    has_task(3, 4, 2);
+    int handed = fake.task_count;
+    answer(3, FAILURE_NONE); /* the round is over for this lane */
+    ck_assert_int_eq(fake.task_count, handed);
+    has_task(1, 0, 0);
+    has_task(2, 0, 1);
+    finish();
+}
+END_TEST
+
+/* But not before those of their own lane: one that failed comes first. */
+START_TEST(a_lane_waits_for_its_own_steps)
+{
+    start(5);
+    for (int rank = 1; rank < RANKS; rank++)
+        say_ready(rank);
+    hand_out();
+    answer(3, FAILURE_NONE);
+    has_task(3, 1, 2);
+    int handed = fake.task_count;
+    answer(3, FAILURE_EXIT); /* its retry is for rank 1, which is busy */
+    ck_assert_int_eq(fake.task_count, handed);
+    answer(1, FAILURE_NONE);
+    has_task(1, 1, 2);
     finish();
 }
 END_TEST
@@ -359,4 +384,5 @@ END_TEST
 
 UNIT_MAIN("dispatcher_gang", every_rank_makes_its_lane, a_late_rank_joins_at_a_kept_state,
           a_lane_that_fails_is_made_elsewhere, a_lost_rank_leaves_the_gang,
-          lanes_run_ahead_within_a_round, a_member_that_is_behind_catches_up)
+          lanes_run_ahead_within_a_round, a_lane_waits_for_its_own_steps,
+          a_member_that_is_behind_catches_up)
