@@ -175,6 +175,7 @@ int dispatcher_take_again(struct dispatcher *d, const struct flight *f,
         return 0;
     }
     stop_catching_up(d);
+    d->shared.behinds = 0; /* this is why */
     if (d->shared.failures++ < c->run.retries)
         return 0;
     return error_set(
