@@ -116,8 +116,7 @@ struct dispatcher {
  * far when that is gone, or `instead` (not NULL). */
 struct dispatcher_slot *dispatcher_holder(struct dispatcher *d, int depth,
                                           struct dispatcher_slot *instead);
-/* Of a queued step and those that wait for another attempt, the one with the lowest id.
- */
+/* Of all queued steps the one with the lowest id; id: one of them. */
 uint64_t dispatcher_first_step(const struct dispatcher *d, uint64_t id);
 int dispatcher_take_behind(struct dispatcher *d, int rank, const struct message_behind *m,
                            struct error *err);

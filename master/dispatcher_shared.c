@@ -66,6 +66,10 @@ uint64_t dispatcher_first_step(const struct dispatcher *d, uint64_t id)
             first = at;
         more = ledger_next_after(d->ledger, at, &at);
     }
+    /* One that ran ahead may be tried again before those that it ran ahead of. */
+    if (ledger_next_fresh(d->ledger, &at) && at < first &&
+        trial_kind_is_step(ledger_trial(d->ledger, at)->kind))
+        first = at;
     return first;
 }
 

@@ -347,7 +347,14 @@ START_TEST(a_lane_waits_for_its_own_steps)
     answer(3, FAILURE_EXIT); /* its retry is for rank 1, which is busy */
     ck_assert_int_eq(fake.task_count, handed);
     answer(1, FAILURE_NONE);
+    has_task(1, 1, 0);
+    answer(2, FAILURE_NONE);
+    has_task(2, 1, 1);
+    has_task(3, 1, 2);
+    ck_assert_int_eq(task_of(3)->attempt, 1); /* nothing since */
+    answer(1, FAILURE_NONE);
     has_task(1, 1, 2);
+    ck_assert_int_eq(task_of(1)->attempt, 2);
     finish();
 }
 END_TEST
