@@ -137,7 +137,7 @@ static int open_dispatcher(struct session *s, struct error *err)
                                  .wire = s->setup->wire,
                                  .clock = s->setup->clock,
                                  .run_folder = s->absolute,
-                                 .gangs = strcmp(s->setup->wire->ops->name, "mpi") == 0,
+                                 .gangs = strcmp(s->setup->wire->ops->name, "local") != 0,
                                  .continues = c->run.checkpoints && !s->setup->lockstep &&
                                               c->trainer.command_count == 0,
                                  .notify = session_event,

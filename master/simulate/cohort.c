@@ -145,6 +145,13 @@ static void due(void *context, int rank, uint64_t what)
         if (!stale)
             die(c, rank);
         break;
+    case TIMER_LANE:
+        cohort_take_lane(c, rank, number);
+        break;
+    case TIMER_VAIN:
+        if (!stale && w->waits != WAITS_NOT)
+            cohort_wait_vainly(c, rank);
+        break;
     case TIMER_FAULT:
         fault(c, rank, &c->setup.faults->schedule[number]);
     }
@@ -224,6 +231,9 @@ static void take_message(struct cohort *c, int rank, const struct message *m)
     case MESSAGE_SUSPEND:
         cohort_post(c, rank,
                     &(struct message){.type = MESSAGE_SUSPENDED}); /* nothing is saved */
+        break;
+    case MESSAGE_GANG:
+        cohort_take_gang(c, rank, &m->gang);
         break;
     case MESSAGE_STOP:
         take_stop(c, rank);
@@ -318,8 +328,11 @@ void cohort_free(struct cohort *c)
 {
     if (!c)
         return;
-    for (int rank = 1; c->members && rank <= c->setup.workers; rank++)
+    for (int rank = 1; c->members && rank <= c->setup.workers; rank++) {
         free(c->members[rank].orders);
+        free(c->members[rank].gang);
+        sim_pool_fini(&c->members[rank].pool);
+    }
     free(c->members);
     free(c->curve);
     space_free(c->space);

@@ -12,55 +12,6 @@ static int epochs_of(const struct cohort *c, const struct order *o)
     return o->kind == TRIAL_TRAIN_CHILD ? c->epochs : 1;
 }
 
-/* Its first order cannot be worked on: true, and the master knows. */
-static bool is_behind(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    const struct order *o = &w->orders[0];
-    if (o->kind == TRIAL_TRAIN_CHILD ||
-        sim_pool_reach(&w->pool, &c->states, o->kind, &o->shared))
-        return false;
-    cohort_post(c, rank,
-                &(struct message){
-                    .type = MESSAGE_BEHIND,
-                    .behind = {.trial = o->trial, .attempt = o->attempt, .at = w->pool}});
-    return true;
-}
-
-/* What will become of an attempt is drawn when it begins. */
-void cohort_begin(struct cohort *c, int rank)
-{
-    struct member *w = &c->members[rank];
-    struct order *o = &w->orders[0];
-    if (is_behind(c, rank)) {
-        cohort_drop_first(c, rank);
-        return;
-    }
-    double now = cohort_now(c), seconds = o->seconds * w->slowness;
-    w->runs++;
-    w->epoch = 0;
-    w->failure = FAILURE_NONE;
-    c->counts.attempts++;
-    if (cohort_strikes(c, FAULT_SLOW))
-        seconds *= FAULT_SLOWNESS;
-    double planned = seconds;
-    if (cohort_strikes(c, FAULT_TRIAL_FAILED)) {
-        w->failure = FAILURE_EXIT;
-        seconds *= rng_double(&c->rng);
-    }
-    if (seconds > o->timeout) {
-        w->failure = FAILURE_TIMEOUT;
-        seconds = o->timeout;
-    }
-    w->began = now;
-    w->ends = now + seconds;
-    if (cohort_strikes(c, FAULT_WORKER_LOST))
-        cohort_arm(c, rank, now + seconds * rng_double(&c->rng), TIMER_DEATH, w->runs);
-    if (epochs_of(c, o) > 1)
-        cohort_arm(c, rank, now + planned / c->epochs, TIMER_EPOCH, w->runs);
-    cohort_arm(c, rank, w->ends, TIMER_END, w->runs);
-}
-
 /* Towards the accuracy of the architecture, which the last epoch reaches. */
 static float accuracy_at(const struct cohort *c, const struct order *o, int epoch)
 {
@@ -117,23 +68,123 @@ static void post_result(struct cohort *c, int rank)
     free(m.result.architecture);
 }
 
+void cohort_tell_behind(struct cohort *c, int rank)
+{
+    struct member *w = &c->members[rank];
+    const struct order *o = &w->orders[0];
+    const struct sim_pool_task task = cohort_task(c, rank);
+    cohort_post(c, rank,
+                &(struct message){
+                    .type = MESSAGE_BEHIND,
+                    .behind = {.trial = o->trial,
+                               .attempt = o->attempt,
+                               .at = sim_pool_lacks(
+                                   &w->pool, &c->setup.config->search.shared, &task)}});
+    cohort_drop_first(c, rank);
+}
+
+/* Is there nothing to do now for an order of shared weights? */
+static bool is_settled(struct cohort *c, int rank)
+{
+    struct member *w = &c->members[rank];
+    const struct sim_pool_task task = cohort_task(c, rank);
+    if (task.kind == TRIAL_TRAIN_CHILD)
+        return false;
+    switch (
+        sim_pool_begin(&w->pool, &c->states, &c->setup.config->search.shared, &task)) {
+    case SIM_READY:
+        return false;
+    case SIM_MADE:
+        w->began = w->ends = cohort_now(c);
+        w->failure = FAILURE_NONE;
+        post_result(c, rank);
+        cohort_drop_first(c, rank);
+        return true;
+    case SIM_WAITS:
+        cohort_wait(c, rank, WAITS_BEFORE);
+        return true;
+    default:
+        cohort_tell_behind(c, rank);
+        return true;
+    }
+}
+
+/* What will become of an attempt is drawn when it begins. */
+void cohort_begin(struct cohort *c, int rank)
+{
+    struct member *w = &c->members[rank];
+    struct order *o = &w->orders[0];
+    w->waits = WAITS_NOT;
+    if (is_settled(c, rank))
+        return;
+    double now = cohort_now(c), seconds = o->seconds * w->slowness;
+    w->runs++;
+    w->epoch = 0;
+    w->failure = FAILURE_NONE;
+    c->counts.attempts++;
+    if (cohort_strikes(c, FAULT_SLOW))
+        seconds *= FAULT_SLOWNESS;
+    double planned = seconds;
+    if (cohort_strikes(c, FAULT_TRIAL_FAILED)) {
+        w->failure = FAILURE_EXIT;
+        seconds *= rng_double(&c->rng);
+    }
+    if (seconds > o->timeout) {
+        w->failure = FAILURE_TIMEOUT;
+        seconds = o->timeout;
+    }
+    w->began = now;
+    w->ends = now + seconds;
+    if (cohort_strikes(c, FAULT_WORKER_LOST))
+        cohort_arm(c, rank, now + seconds * rng_double(&c->rng), TIMER_DEATH, w->runs);
+    if (epochs_of(c, o) > 1)
+        cohort_arm(c, rank, now + planned / c->epochs, TIMER_EPOCH, w->runs);
+    cohort_arm(c, rank, w->ends, TIMER_END, w->runs);
+}
+
 void cohort_drop_first(struct cohort *c, int rank)
 {
     struct member *w = &c->members[rank];
     w->runs++; /* timers of what ran are void */
+    w->waits = WAITS_NOT;
     memmove(w->orders, w->orders + 1, (size_t)--w->count * sizeof *w->orders);
     if (w->count > 0)
         cohort_begin(c, rank);
 }
 
+void cohort_finish(struct cohort *c, int rank)
+{
+    struct member *w = &c->members[rank];
+    const struct sim_pool_task task = cohort_task(c, rank);
+    enum sim_outcome outcome = SIM_READY;
+    if (w->failure == FAILURE_NONE && trial_kind_is_step(task.kind) && w->pool.made)
+        outcome =
+            sim_pool_finish(&w->pool, &c->states, &c->setup.config->search.shared, &task);
+    if (outcome == SIM_WAITS) {
+        cohort_wait(c, rank, WAITS_AFTER);
+    } else if (outcome == SIM_BEHIND) {
+        cohort_tell_behind(c, rank);
+    } else {
+        post_result(c, rank);
+        cohort_drop_first(c, rank);
+    }
+}
+
 void cohort_end(struct cohort *c, int rank)
 {
     struct member *w = &c->members[rank];
+    const struct config_shared *shared = &c->setup.config->search.shared;
+    const struct sim_pool_task task = cohort_task(c, rank);
+    uint64_t round = w->pool.step / (uint64_t)shared->sync_every;
+    bool whole = false;
+    if (w->waits == WAITS_BEFORE || w->waits == (WAITS_BEFORE | WAITS_ASKED))
+        w->began = w->ends; /* it failed before its work began */
     c->counts.failed += w->failure != FAILURE_NONE;
     if (w->failure != FAILURE_NONE)
-        w->pool = (struct trial_shared){0}; /* its trainer is started anew */
-    else if (trial_kind_is_step(w->orders[0].kind))
-        sim_pool_train(&w->pool, &c->states, &c->setup.config->search.shared);
-    post_result(c, rank);
-    cohort_drop_first(c, rank);
+        sim_pool_reset(&w->pool, shared); /* its trainer is started anew */
+    else if (trial_kind_is_step(task.kind))
+        sim_pool_train(&w->pool, shared, &task, &whole);
+    if (whole && task.attempt > 0)
+        cohort_send_lane(c, rank, round, task.shared.part);
+    cohort_finish(c, rank);
 }

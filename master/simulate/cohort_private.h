@@ -8,7 +8,16 @@
 #include "master/simulate/sim_pool.h"
 #include "proto/message.h"
 
-enum timer { TIMER_HELLO, TIMER_BEAT, TIMER_EPOCH, TIMER_END, TIMER_DEATH, TIMER_FAULT };
+enum timer {
+    TIMER_HELLO,
+    TIMER_BEAT,
+    TIMER_EPOCH,
+    TIMER_END,
+    TIMER_DEATH,
+    TIMER_FAULT,
+    TIMER_LANE, /* one of another rank comes */
+    TIMER_VAIN  /* lanes that are waited for have not come */
+};
 enum { TIMER_BITS = 3, EPOCHS_MOST = 1000 };
 
 struct order { /* a task that waits or runs */
@@ -20,6 +29,9 @@ struct order { /* a task that waits or runs */
     double seconds, timeout;
 };
 
+/* For lanes of others: the first order, before its work begins, or when it is done. */
+enum wait { WAITS_NOT, WAITS_BEFORE, WAITS_AFTER, WAITS_ASKED = 4 /* flag: again */ };
+
 struct member {
     struct order *orders; /* owned; the first runs */
     uint16_t count, capacity;
@@ -30,7 +42,10 @@ struct member {
     float slowness;
     double ends, began;
     double clear_at;          /* no message arrives before */
-    struct trial_shared pool; /* how far its shared weights have come */
+    struct sim_pool pool;
+    int32_t *gang; /* owned; ranks that make lanes together, or NULL */
+    int gang_count;
+    uint8_t waits; /* enum wait */
 };
 
 struct cohort {
@@ -53,11 +68,23 @@ bool cohort_strikes(struct cohort *c, enum fault fault);
 void cohort_arm(struct cohort *c, int rank, double at, enum timer timer, uint64_t number);
 void cohort_post(struct cohort *c, int rank, const struct message *m);
 
+/* cohort_lanes.c: lanes between ranks. The first order waits; what it waits for has come,
+ * or not; ranks are told of a new gang. */
+struct sim_pool_task cohort_task(const struct cohort *c, int rank);
+void cohort_wait(struct cohort *c, int rank, enum wait when);
+void cohort_send_lane(struct cohort *c, int rank, uint64_t round, int part);
+void cohort_take_lane(struct cohort *c, int rank, uint64_t number);
+void cohort_wait_vainly(struct cohort *c, int rank);
+void cohort_take_gang(struct cohort *c, int rank, const struct message_gang *gang);
+
 /* cohort_attempt.c: of the first order of a rank. It begins; an epoch is over; all of it
  * is; it is forgotten, and the next one begins. */
 void cohort_begin(struct cohort *c, int rank);
 void cohort_epoch(struct cohort *c, int rank);
 void cohort_end(struct cohort *c, int rank);
+/* Its work is done: tell the result, unless lanes are waited for. */
+void cohort_finish(struct cohort *c, int rank);
+void cohort_tell_behind(struct cohort *c, int rank);
 void cohort_drop_first(struct cohort *c, int rank);
 
 #endif

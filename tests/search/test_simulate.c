@@ -472,7 +472,7 @@ static void share_weights(struct rng *rng, struct config *c)
     c->space.rnn.nodes = between(rng, 1, 4);
     c->search.shared = (struct config_shared){.epochs = between(rng, 1, 2),
                                               .steps = between(rng, 1, 4),
-                                              .samples = between(rng, 1, 2),
+                                              .samples = between(rng, 1, 3),
                                               .sync_every = 1,
                                               .save_every = between(rng, 1, 4),
                                               .controller_steps = between(rng, 0, 2),
@@ -481,9 +481,11 @@ static void share_weights(struct rng *rng, struct config *c)
                                               .finalists = between(rng, 1, 3),
                                               .order = between(rng, 1, 2),
                                               .alpha_lr = 3e-3};
+    if (c->search.shared.samples > 1 && c->search.shared.steps % 2 == 0)
+        c->search.shared.sync_every = between(rng, 1, 2);
     if (c->search.strategy == STRATEGY_DARTS) {
         c->space.rnn.nodes = between(rng, 2, 4);
-        c->search.shared.samples = 1;
+        c->search.shared.samples = c->search.shared.sync_every = 1;
         c->trainer.builtin.recurrent.output = OUTPUT_ALL_BUT_FIRST;
     }
 }
