@@ -67,9 +67,11 @@ class Disk(unittest.TestCase):
         self.wait_for('stall')
         self.assertIn(said, self.events('stall')[-1])
         for words in (('status', 'place/r'), ('explain', 'place/r')) + more:
-            text = subprocess.run((ARCHWAY,) + words, cwd=self.folder, text=True, check=True,
-                                  stdout=subprocess.PIPE).stdout
-            lead = 'attention   ' if words[0] == 'status' else 'now: '
+            lead, text = 'attention   ' if words[0] == 'status' else 'now: ', ''
+            until = time.monotonic() + 10 # a rank that still trains is not held up yet
+            while lead + said not in text and time.monotonic() < until:
+                text = subprocess.run((ARCHWAY,) + words, cwd=self.folder, text=True,
+                                      check=True, stdout=subprocess.PIPE).stdout
             self.assertIn(lead + said, text, words)
         attention = subprocess.run([ARCHWAY, 'status', 'place/r', '--format', 'json'],
                                    cwd=self.folder, stdout=subprocess.PIPE, check=True)
