@@ -17,6 +17,7 @@ struct rnn_dag_space {
     struct space base;
     int nodes;
     bool attention;
+    int output; /* enum config_output: what the trainer makes of it */
     struct config_list activations;
     char names[2 * RNN_DAG_MAX_NODES - 1][32]; /* of kinds */
 };
@@ -59,6 +60,7 @@ static int dag_new(const struct config *config, struct space **ret, struct error
     if (!s)
         return error_set(err, ERROR_SYSTEM, "space: out of memory");
     s->base.ops = &rnn_dag_space_ops;
+    s->output = config->trainer.builtin.recurrent.output;
     int status = dag_init(s, &config->space.rnn, err);
     if (status)
         free(s);
@@ -207,11 +209,24 @@ static int dag_from_json(const struct space *space, const json_t *json,
     return 0;
 }
 
+/* The cell as people are shown it: `leaves` are the nodes whose mean is the output. */
+static void build_shown(const struct space *space, const struct architecture *a,
+                        struct rnn_dag *ret)
+{
+    int output = dag_space(space)->output;
+    dag_build(space, a, ret);
+    if (output == OUTPUT_LEAVES || ret->node_count == 1)
+        return;
+    ret->leaf_count = 0;
+    for (int j = output == OUTPUT_ALL_BUT_FIRST; j < ret->node_count; j++)
+        ret->leaves[ret->leaf_count++] = j;
+}
+
 static void dag_draw(const struct space *space, const struct architecture *a,
                      struct diagram *d)
 {
     struct rnn_dag dag;
-    dag_build(space, a, &dag);
+    build_shown(space, a, &dag);
     rnn_dag_draw(&dag, d);
 }
 
@@ -219,7 +234,7 @@ static char *dag_to_equations(const struct space *space, const struct architectu
 {
     struct rnn_dag dag;
     struct text out;
-    dag_build(space, a, &dag);
+    build_shown(space, a, &dag);
     text_init(&out);
     rnn_dag_equations(&dag, &out);
     return text_take(&out);

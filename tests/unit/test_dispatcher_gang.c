@@ -10,11 +10,6 @@
 
 enum { RANKS = 4, LANES = 3, LETTERS = 512 };
 
-struct letter {
-    int rank;
-    struct message m;
-};
-
 static struct {
     struct wire base;
     struct bytes incoming[LETTERS];

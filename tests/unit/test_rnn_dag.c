@@ -440,6 +440,37 @@ START_TEST(cost_counts_every_matrix)
 }
 END_TEST
 
+/* As the trainer takes it, which may be the mean of more than the leaves. */
+START_TEST(the_output_is_shown)
+{
+    static const char *const means[] = {
+        [OUTPUT_LEAVES] = "next h = (h1 + h2) / 2\n",
+        [OUTPUT_ALL] = "next h = (h0 + h1 + h2) / 3\n",
+        [OUTPUT_ALL_BUT_FIRST] = "next h = (h1 + h2) / 2\n",
+    };
+    static struct config c; /* large */
+    struct architecture a = {.depth = 3, .count = 5, .tokens = {0, 0, 1, 1, 0}};
+    for (int chain = 0; chain < 2; chain++)
+        for (int output = OUTPUT_LEAVES; output <= OUTPUT_ALL_BUT_FIRST; output++) {
+            struct space *space = NULL;
+            fill(&c, 3, DECISIONS_PER_STEP);
+            c.trainer.builtin.recurrent.output = output;
+            ck_assert_int_eq(space_new(&c, &space, NULL), 0);
+            a.tokens[3] = (uint16_t)chain;
+            char *equations = space_to_equations(space, &a),
+                 *dot = space_to_dot(space, &a);
+            bool leaves = chain && output == OUTPUT_LEAVES;
+            const char *mean = leaves ? "next h = (h2) / 1\n" : means[output];
+            ck_assert_msg(strstr(equations, mean), "%s", equations);
+            ck_assert_int_eq(strstr(dot, "node0 -> mean") != NULL, output == OUTPUT_ALL);
+            ck_assert_int_eq(strstr(dot, "node1 -> mean") != NULL, !leaves);
+            free(equations);
+            free(dot);
+            space_free(space);
+        }
+}
+END_TEST
+
 START_TEST(cells_are_shown)
 {
     struct space *space = make(4, DECISIONS_PER_STEP);
@@ -474,4 +505,5 @@ UNIT_MAIN("rnn_dag", bad_configurations_are_named, bad_json_is_named,
           cells_come_back_from_their_texts, decisions_come_in_token_order,
           size_is_that_of_the_paper, samples_are_valid, published_encodings_are_one_cell,
           hash_agrees_with_trying_every_numbering, hash_does_not_see_the_numbering,
-          largest_cells_fit, json_reads_back, cost_counts_every_matrix, cells_are_shown)
+          largest_cells_fit, json_reads_back, cost_counts_every_matrix,
+          the_output_is_shown, cells_are_shown)
